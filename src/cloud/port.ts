@@ -1,0 +1,72 @@
+/**
+ * The verbs this product needs of the ECS API in one region. One call each, no retries and no waiting: both belong to
+ * Temporal. Every rejection is a `CloudError`.
+ */
+import type { Agent, Disk, Instance, Invocation, Snapshot } from './types.ts';
+
+export interface EcsRegion {
+  readonly regionId: string;
+
+  /** Ids that do not exist (or that the caller may not see) are absent from the map. At most 100 ids a call is our business, not the caller's. */
+  instances(ids: readonly string[]): Promise<Map<string, Instance>>;
+  disks(ids: readonly string[]): Promise<Map<string, Disk>>;
+  snapshots(ids: readonly string[]): Promise<Map<string, Snapshot>>;
+  invocations(ids: readonly string[]): Promise<Map<string, Invocation>>;
+  agents(instanceIds: readonly string[]): Promise<Map<string, Agent>>;
+
+  disksOf(instanceId: string): Promise<Disk[]>;
+  snapshotsOf(diskId: string): Promise<Snapshot[]>;
+  disksTagged(tags: Readonly<Record<string, string>>): Promise<Disk[]>;
+  snapshotsTagged(tags: Readonly<Record<string, string>>): Promise<Snapshot[]>;
+
+  createSnapshot(request: {
+    diskId: string;
+    name: string;
+    description: string;
+    retentionDays: number;
+    tags: Readonly<Record<string, string>>;
+    clientToken: string;
+  }): Promise<string>;
+  createDisk(request: {
+    snapshotId: string;
+    zoneId: string;
+    sizeGiB: number;
+    category: string;
+    performanceLevel?: string;
+    encrypted: boolean;
+    kmsKeyId?: string;
+    name: string;
+    description: string;
+    tags: Readonly<Record<string, string>>;
+    clientToken: string;
+  }): Promise<string>;
+
+  /** Starts the reset; there is nothing to poll but the disk and `probeReset`. */
+  resetDisk(diskId: string, snapshotId: string): Promise<void>;
+  /**
+   * ResetDisk with DryRun: `idle` when the service would accept a reset now, `in-progress` while one runs. Any other
+   * answer is thrown.
+   */
+  probeReset(diskId: string, snapshotId: string): Promise<'idle' | 'in-progress'>;
+  attachDisk(diskId: string, instanceId: string): Promise<void>;
+  detachDisk(diskId: string, instanceId: string): Promise<void>;
+  deleteDisk(diskId: string): Promise<void>;
+  setDeleteAutoSnapshot(diskId: string, value: boolean): Promise<void>;
+  /** Always with StoppedMode KeepCharging. */
+  stopInstance(instanceId: string, options: { force: boolean }): Promise<void>;
+  startInstance(instanceId: string): Promise<void>;
+
+  /** Runs a script as root; returns the invocation's id. The script must be at most 24 KB after Base64. */
+  runScript(request: {
+    instanceId: string;
+    name: string;
+    script: string;
+    timeoutSeconds: number;
+    clientToken: string;
+  }): Promise<string>;
+}
+
+/** One worker serves every region its credentials reach. */
+export interface Ecs {
+  region(regionId: string): EcsRegion;
+}

@@ -1,0 +1,38 @@
+/**
+ * The shapes of Alibaba Cloud ids and the ids we derive from them. No workflow id, tag key or token is put together
+ * anywhere else.
+ */
+import { z } from 'zod';
+
+const idOf = (kind: string, prefix: string, example: string) =>
+  z
+    .string()
+    .regex(new RegExp(`^${prefix}-[a-z0-9]{8,30}$`), `is not the id of ${kind}: expected something like ${example}`);
+
+export const diskIdSchema = idOf('a disk', 'd', 'd-bp1a2b3c4d5e6f7g8h9i');
+export const snapshotIdSchema = idOf('a snapshot', 's', 's-bp1a2b3c4d5e6f7g8h9i');
+export const instanceIdSchema = idOf('an instance', 'i', 'i-bp1a2b3c4d5e6f7g8h9i');
+export const regionIdSchema = z
+  .string()
+  .regex(
+    /^[a-z]{2,3}(-[a-z0-9]+)+$/,
+    'is not the id of a region: expected something like cn-hangzhou or ap-southeast-1',
+  );
+
+/** Default task queue of worker and starter. One queue per account keeps one API quota under one worker's rate limit. */
+export const DEFAULT_TASK_QUEUE = 'ecs-rollback';
+
+/** One rollback per disk at a time: the id of its workflow is the disk's. */
+export const rollbackWorkflowId = (diskId: string): string => `rollback-${diskId}`;
+export const syncWorkflowId = (diskId: string): string => `sync-${diskId}`;
+/** A plan is read-only, so any number may run beside each other and beside a rollback. */
+export const planWorkflowId = (diskId: string, nonce: string): string => `plan-${diskId}-${nonce}`;
+
+/** Tags on everything a run makes; `sweep` and the activities find by them what a lost reply hid. */
+export const TAG = {
+  run: 'ecs-rollback:run',
+  purpose: 'ecs-rollback:purpose',
+  workflow: 'ecs-rollback:workflow',
+} as const;
+
+export type Purpose = 'safety-snapshot' | 'recovery-disk';

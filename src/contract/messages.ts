@@ -1,0 +1,46 @@
+/** Names of everything a client can say to a run or ask of it, and of the failures it can get back. */
+
+export const WORKFLOW_TYPE = { rollback: 'rollbackDisk', sync: 'syncFromSnapshot' } as const;
+
+export const STATUS_QUERY = 'status';
+
+/**
+ * Types of the ApplicationFailure a run ends with. `details[0]` is a `FailureReport`.
+ * - `InvalidInput`: the input does not parse; nothing was read or changed.
+ * - `Refused`: the plan has blockers; nothing was changed.
+ * - `FailedBeforeReset`: stopped before the point of no return; what had been changed was put back.
+ * - `FailedAfterReset`: the disk is at snapshot A (or the reset's outcome is unknown); B is kept.
+ */
+export const FAILURE = {
+  invalidInput: 'InvalidInput',
+  refused: 'Refused',
+  failedBeforeReset: 'FailedBeforeReset',
+  failedAfterReset: 'FailedAfterReset',
+} as const;
+
+/** Kinds of activity failure (`ApplicationFailure.type`); the classes of `reference` error codes end here. */
+export const ACTIVITY_FAILURE = {
+  credentials: 'CloudCredentials',
+  denied: 'CloudDenied',
+  notFound: 'CloudNotFound',
+  conflict: 'CloudConflict',
+  quota: 'CloudQuota',
+  invalid: 'CloudInvalid',
+  notReady: 'CloudNotReady',
+  throttled: 'CloudThrottled',
+  transient: 'CloudTransient',
+  unreachable: 'CloudUnreachable',
+  unknownOutcome: 'CloudUnknownOutcome',
+  gateClosed: 'GateClosed',
+  snapshotFailed: 'SnapshotFailed',
+  guest: 'GuestScriptFailed',
+  guestRefused: 'GuestRefused',
+} as const;
+
+/** Custom search attributes, all Keyword. The server must know them (`docs/operations.md`). */
+export const SEARCH_ATTRIBUTES = {
+  region: 'EcsRegionId',
+  instance: 'EcsInstanceId',
+  disk: 'EcsDiskId',
+  phase: 'RecoveryPhase',
+} as const;

@@ -1,0 +1,255 @@
+/**
+ * What goes into and comes out of the two workflows. Every field a client can send is validated here once: the starter
+ * refuses early with these messages, the workflow refuses again whatever another client sent.
+ */
+import { z } from 'zod';
+import { diskIdSchema, instanceIdSchema, regionIdSchema, snapshotIdSchema } from './ids.ts';
+
+/**
+ * - `newer-wins`: a live file is replaced only by one with a later modification time.
+ * - `keep-live`: only what is missing is brought back.
+ * - `take-b`: the copy from snapshot B replaces whatever is live.
+ */
+export const conflictPolicySchema = z.enum(['newer-wins', 'keep-live', 'take-b']);
+export type ConflictPolicy = z.infer<typeof conflictPolicySchema>;
+
+/** As the guest sees it: absolute, no `.` or `..` parts, not the root itself. At most 4,095 bytes (Linux PATH_MAX). */
+export const guestPathSchema = z
+  .string()
+  .max(4095, 'is longer than 4,095 characters')
+  .refine(
+    (path) => path.startsWith('/'),
+    'is not an absolute path: write it as the guest sees it, such as /data/uploads',
+  )
+  .refine((path) => !path.includes('\0'), 'contains a NUL character')
+  .refine(
+    (path) => !path.split('/').some((part) => part === '.' || part === '..'),
+    'has a "." or ".." part: write the path without it',
+  )
+  .refine((path) => /[^/]/.test(path), 'is the root directory: name the directories to bring back');
+
+export const syncSelectionSchema = z.strictObject({
+  /** What to bring back, as the guest sees it. Directories are taken whole. */
+  paths: z.array(guestPathSchema).min(1, 'is empty: name at least one path to bring back').max(200),
+  conflictPolicy: conflictPolicySchema.default('newer-wins'),
+});
+export type SyncSelection = z.infer<typeof syncSelectionSchema>;
+
+export const rollbackInputSchema = z.strictObject({
+  regionId: regionIdSchema,
+  /** The original disk. */
+  diskId: diskIdSchema,
+  /** Snapshot A, the target. */
+  snapshotId: snapshotIdSchema,
+  /** When given, the run is refused unless the disk is attached to this very instance. */
+  instanceId: instanceIdSchema.optional(),
+  /** Absent: roll back only, and keep snapshot B for later. */
+  sync: syncSelectionSchema.optional(),
+  /** Power state of the instance at the end. */
+  powerAfter: z.enum(['as-found', 'running', 'stopped']).default('as-found'),
+  /** Let a graceful stop that does not end be followed by a power cut. Unflushed data is then lost. */
+  forceStop: z.boolean().default(false),
+  /** How long the cloud keeps snapshot B, in days (1-65,536). Nothing of ours deletes it. */
+  safetySnapshotRetentionDays: z.number().int().min(1).max(65_536).default(30),
+  /** Read and report only. */
+  dryRun: z.boolean().default(false),
+});
+export type RollbackInput = z.infer<typeof rollbackInputSchema>;
+/** What a client may leave out. */
+export type RollbackRequest = z.input<typeof rollbackInputSchema>;
+
+export const syncInputSchema = z.strictObject({
+  regionId: regionIdSchema,
+  diskId: diskIdSchema,
+  /** Any finished snapshot of the disk; after a rollback it is snapshot B. */
+  snapshotId: snapshotIdSchema,
+  instanceId: instanceIdSchema.optional(),
+  sync: syncSelectionSchema,
+  dryRun: z.boolean().default(false),
+});
+export type SyncInput = z.infer<typeof syncInputSchema>;
+export type SyncRequest = z.input<typeof syncInputSchema>;
+
+/** `1` to `8` are the eight steps of the vendor's page; the others are the rollback's own. */
+export type StepId =
+  | 'plan'
+  | 'stopInstance'
+  | 'takeSafetySnapshot'
+  | 'gate'
+  | 'resetDisk'
+  | 'startInstance'
+  | 'createRecoveryDisk'
+  | 'attachRecoveryDisk'
+  | 'connect'
+  | 'mountRecoveryDisk'
+  | 'copyBack'
+  | 'releaseRecoveryDisk'
+  | 'restorePowerState';
+
+export type StepState = 'pending' | 'running' | 'done' | 'skipped' | 'failed';
+
+export interface Step {
+  readonly id: StepId;
+  /** Its number on the vendor's page, for the eight. */
+  readonly number?: number;
+  readonly title: string;
+  readonly state: StepState;
+  /** ISO 8601, workflow time. */
+  readonly startedAt?: string;
+  readonly endedAt?: string;
+  /** One line: what was done or seen, or why it failed. */
+  readonly detail?: string;
+}
+
+export const STEP_TITLES: ReadonlyArray<{ id: StepId; number?: number; title: string }> = [
+  { id: 'plan', title: 'Check the plan' },
+  { id: 'stopInstance', title: 'Stop the instance' },
+  { id: 'takeSafetySnapshot', number: 1, title: 'Take snapshot B' },
+  { id: 'gate', title: 'Gate: re-read everything' },
+  { id: 'resetDisk', number: 2, title: 'Reset the disk to snapshot A' },
+  { id: 'startInstance', title: 'Start the instance' },
+  { id: 'createRecoveryDisk', number: 3, title: 'Create the recovery disk from B' },
+  { id: 'attachRecoveryDisk', number: 4, title: 'Attach the recovery disk' },
+  { id: 'connect', number: 5, title: 'Connect to the guest' },
+  { id: 'mountRecoveryDisk', number: 6, title: 'Mount the recovery disk' },
+  { id: 'copyBack', number: 7, title: 'Copy the good data back and verify it' },
+  { id: 'releaseRecoveryDisk', number: 8, title: 'Unmount, detach and release the recovery disk' },
+  { id: 'restorePowerState', title: 'Restore the power state' },
+];
+
+export type PlanFinding = {
+  readonly severity: 'blocker' | 'warning' | 'info';
+  /** Stable, for programs. */
+  readonly code: string;
+  /** The input field it is about, when there is one. */
+  readonly field?: string;
+  /** What was seen. */
+  readonly fact: string;
+  /** What to do about it. */
+  readonly remedy?: string;
+};
+
+/** What was observed and what would be done. Made by the `plan` activity; read-only. */
+export interface RollbackPlan {
+  readonly regionId: string;
+  readonly diskId: string;
+  readonly diskSizeGiB: number;
+  readonly diskCategory: string;
+  readonly diskKind: 'system' | 'data';
+  readonly snapshotId: string;
+  /** When snapshot A was cut: everything written to the disk since then leaves it with the reset. ISO 8601. */
+  readonly snapshotCreatedAt: string;
+  readonly instanceId: string;
+  readonly zoneId: string;
+  readonly performanceLevel?: string;
+  readonly encrypted: boolean;
+  readonly instanceWasRunning: boolean;
+  readonly deleteAutoSnapshot: boolean;
+  readonly deleteWithInstance: boolean;
+  readonly findings: readonly PlanFinding[];
+  /** The steps that will run, in order. */
+  readonly steps: readonly StepId[];
+  readonly observedAt: string;
+}
+
+/** Something billable the run made, and what became of it. */
+export interface LedgerEntry {
+  readonly kind: 'snapshot' | 'disk';
+  readonly id: string;
+  readonly purpose: 'safety-snapshot' | 'recovery-disk';
+  readonly state: 'made' | 'released' | 'kept' | 'left-over';
+  readonly note?: string;
+}
+
+/** Evidence of the last look before ResetDisk; kept in the history as the gate's result. */
+export interface GateEvidence {
+  readonly observedAt: string;
+  readonly instanceStatus: string;
+  readonly stoppedMode: string;
+  readonly diskStatus: string;
+  readonly safetySnapshotId: string;
+  readonly safetySnapshotCreatedAt: string;
+  readonly targetSnapshotStatus: string;
+  readonly unfinishedSnapshots: number;
+}
+
+/** Totals of a copy, as verified in the guest after dropping its caches. */
+export interface CopyReceipt {
+  readonly tool: 'rsync' | 'tar';
+  readonly filesSelected: number;
+  readonly bytesSelected: number;
+  readonly filesCopied: number;
+  readonly bytesCopied: number;
+  /** Live files the policy kept in place of the copy from B. */
+  readonly filesKeptLive: number;
+  /** Every selected entry equals its source in content, type, mode, owner, times, link target and hard links, or was kept by policy. */
+  readonly verified: boolean;
+  /** False where the guest has no `getfattr`, so that extended attributes and ACLs were copied but not compared. */
+  readonly xattrsCompared: boolean;
+  /** SHA-256 over the sorted manifest of what was selected on B. */
+  readonly digest: string;
+  readonly mismatches: readonly string[];
+}
+
+export type Outcome = 'planned' | 'completed' | 'completed-with-leftovers' | 'rolled-back-not-synced';
+
+export interface RollbackResult {
+  readonly outcome: Outcome;
+  /** One sentence for a human. */
+  readonly summary: string;
+  readonly plan: RollbackPlan;
+  readonly safetySnapshotId?: string;
+  readonly recoveryDiskId?: string;
+  readonly gate?: GateEvidence;
+  readonly receipt?: CopyReceipt;
+  readonly steps: readonly Step[];
+  readonly ledger: readonly LedgerEntry[];
+  /** Temporary things that are still there and must be removed by hand; empty after a clean run. */
+  readonly leftovers: readonly string[];
+}
+
+/** Answer of the `status` query; also what `status -o json` prints. */
+export interface RunStatus {
+  readonly kind: 'rollback' | 'sync';
+  readonly phase: Phase;
+  readonly headline: string;
+  readonly regionId: string;
+  readonly diskId: string;
+  readonly snapshotId: string;
+  readonly instanceId?: string;
+  readonly steps: readonly Step[];
+  readonly resetHappened: 'no' | 'maybe' | 'yes';
+  /** What a cancel would do now. */
+  readonly cancelPreview: string;
+  readonly copyProgress?: CopyProgress;
+  readonly safetySnapshotId?: string;
+  readonly recoveryDiskId?: string;
+  readonly ledger: readonly LedgerEntry[];
+  readonly findings: readonly PlanFinding[];
+}
+
+export interface CopyProgress {
+  readonly stage: 'scanning' | 'copying' | 'verifying' | 'done';
+  readonly filesDone: number;
+  readonly filesTotal: number;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+/** Value of the `RecoveryPhase` search attribute. */
+export type Phase =
+  | 'planning'
+  | 'stopping'
+  | 'snapshotting'
+  | 'gate'
+  | 'resetting'
+  | 'starting'
+  | 'attaching'
+  | 'mounting'
+  | 'copying'
+  | 'releasing'
+  | 'undoing'
+  | Outcome
+  | 'refused'
+  | 'cancelled'
+  | 'failed';

@@ -1,0 +1,91 @@
+/**
+ * What each guest script takes and answers. A script is a file in `scripts/`, gets its input as one Base64 JSON blob and
+ * prints one JSON document as the last line of its output. Sizes in bytes.
+ */
+
+/** Every script's answer. `refused`: the guest is not as it must be, and trying again does not help. */
+export type ScriptAnswer<T> =
+  | { readonly ok: true; readonly result: T }
+  | { readonly ok: false; readonly refused: boolean; readonly code: string; readonly message: string };
+
+export interface RunRef {
+  /** Names the run's own folders in the guest: `[a-z0-9-]{1,64}`. */
+  readonly run: string;
+}
+
+/** `find-device`: waits up to `waitSeconds` for the recovery disk and pairs its file systems with the original's mounts. */
+export interface FindDeviceInput extends RunRef {
+  readonly originalSerial: string;
+  readonly originalSizeBytes: number;
+  readonly recoverySerial: string;
+  readonly recoverySizeBytes: number;
+  readonly waitSeconds: number;
+  /** What is to be brought back; decides which file systems are needed. */
+  readonly paths: readonly string[];
+}
+export interface FileSystemPair {
+  /** Partition number, 0 for a file system on the whole disk. */
+  readonly partition: number;
+  readonly fsType: string;
+  /** Stable link below /dev/disk/by-id of the recovery disk's file system. */
+  readonly recoveryDevice: string;
+  /** Where the original's file system is mounted. */
+  readonly originalMount: string;
+  /** Selected paths on it, relative to `originalMount`, without leading slash. */
+  readonly paths: readonly string[];
+}
+export interface FindDeviceResult {
+  readonly originalDevice: string;
+  readonly recoveryDevice: string;
+  readonly fileSystems: readonly FileSystemPair[];
+}
+
+/** `mount`: mounts each pair read-only (`ro,nodev,nosuid,noexec`, XFS `nouuid`) below the run's private folder. */
+export interface MountInput extends RunRef {
+  readonly fileSystems: readonly FileSystemPair[];
+}
+export interface MountResult {
+  readonly mounts: ReadonlyArray<FileSystemPair & { readonly recoveryMount: string }>;
+}
+
+/** `copy-start`: plans the copy, starts it detached, and answers at once. A second start finds the first. */
+export interface CopyStartInput extends RunRef {
+  readonly mounts: MountResult['mounts'];
+  readonly conflictPolicy: 'newer-wins' | 'keep-live' | 'take-b';
+}
+export interface CopyStartResult {
+  readonly tool: 'rsync' | 'tar';
+  readonly alreadyRunning: boolean;
+}
+
+/** `copy-status`: reads the state the detached copy keeps. `lost`: its process is gone without a result; start it again. */
+export interface CopyStatusResult {
+  readonly state: 'running' | 'done' | 'failed' | 'lost';
+  readonly stage: 'scanning' | 'copying' | 'verifying' | 'done';
+  readonly filesDone: number;
+  readonly filesTotal: number;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  readonly message: string;
+}
+
+/** `verify-start` / the same `copy-status`, then `verify-result`. */
+export interface VerifyResult {
+  readonly tool: 'rsync' | 'tar';
+  readonly filesSelected: number;
+  readonly bytesSelected: number;
+  readonly filesCopied: number;
+  readonly bytesCopied: number;
+  readonly filesKeptLive: number;
+  readonly verified: boolean;
+  readonly xattrsCompared: boolean;
+  readonly digest: string;
+  /** At most 50 paths; `mismatchCount` is the true number. */
+  readonly mismatches: readonly string[];
+  readonly mismatchCount: number;
+}
+
+/** `unmount`: unmounts all of the run's mounts, removes its folders. Nothing mounted is success. */
+export interface UnmountResult {
+  readonly unmounted: number;
+}
