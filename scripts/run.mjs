@@ -1,9 +1,8 @@
 // Runs one of our TypeScript programs: `node scripts/run.mjs FILE [args]`. Plain JavaScript on purpose: it must work
 // before the dependencies are there, and installs them when they are missing or not those of package-lock.json.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -36,24 +35,11 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
   console.error(`dependencies installed in ${Math.round((Date.now() - started) / 1000)} s`);
 }
 
+// In this very process: a signal sent to it reaches the program, and nothing is left behind when it is killed.
 const [file, ...args] = process.argv.slice(2);
-const child = spawn(
-  process.execPath,
-  [
-    '--enable-source-maps',
-    '--import',
-    pathToFileURL(join(root, 'node_modules/tsx/dist/loader.mjs')).href,
-    resolve(root, file),
-    ...args,
-  ],
-  { stdio: 'inherit', cwd: process.cwd() },
-);
-// Ctrl-C reaches the whole foreground group; what is sent to this process alone is passed on.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
-  });
-}
-child.on('exit', (code, signal) => {
-  process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
-});
+const program = resolve(root, file);
+const { register } = await import('tsx/esm/api');
+register();
+process.setSourceMapsEnabled(true);
+process.argv = [process.execPath, program, ...args];
+await import(pathToFileURL(program).href);
