@@ -129,27 +129,51 @@ export type PlanFinding = {
   readonly remedy?: string;
 };
 
-/** What was observed and what would be done. Made by the `plan` activity; read-only. */
+/**
+ * What was observed and what would be done. Made by the `plan` activity; read-only. A part is absent when the cloud did not
+ * show it; then a blocker says so.
+ */
 export interface RollbackPlan {
   readonly regionId: string;
   readonly diskId: string;
-  readonly diskSizeGiB: number;
-  readonly diskCategory: string;
-  readonly diskKind: 'system' | 'data';
   readonly snapshotId: string;
-  /** When snapshot A was cut: everything written to the disk since then leaves it with the reset. ISO 8601. */
-  readonly snapshotCreatedAt: string;
-  readonly instanceId: string;
-  readonly zoneId: string;
-  readonly performanceLevel?: string;
-  readonly encrypted: boolean;
-  readonly instanceWasRunning: boolean;
-  readonly deleteAutoSnapshot: boolean;
-  readonly deleteWithInstance: boolean;
+  readonly disk?: PlannedDisk;
+  readonly target?: PlannedSnapshot;
+  readonly instance?: PlannedInstance;
+  /** What will be brought back; empty for a rollback without sync. */
+  readonly paths: readonly string[];
   readonly findings: readonly PlanFinding[];
   /** The steps that will run, in order. */
   readonly steps: readonly StepId[];
+  /** ISO 8601. */
   readonly observedAt: string;
+}
+
+export interface PlannedDisk {
+  readonly id: string;
+  readonly sizeGiB: number;
+  readonly category: string;
+  readonly performanceLevel?: string;
+  readonly kind: 'system' | 'data';
+  readonly zoneId: string;
+  readonly encrypted: boolean;
+  readonly kmsKeyId?: string;
+  /** Empty for disks made before 2020-06-10. */
+  readonly serial: string;
+}
+
+export interface PlannedSnapshot {
+  readonly id: string;
+  /** When it was cut: everything written to the disk since then leaves it with the reset. ISO 8601. */
+  readonly createdAt: string;
+  readonly sizeGiB: number;
+}
+
+export interface PlannedInstance {
+  readonly id: string;
+  readonly name: string;
+  readonly osName: string;
+  readonly wasRunning: boolean;
 }
 
 /** Something billable the run made, and what became of it. */
@@ -205,6 +229,19 @@ export interface RollbackResult {
   readonly steps: readonly Step[];
   readonly ledger: readonly LedgerEntry[];
   /** Temporary things that are still there and must be removed by hand; empty after a clean run. */
+  readonly leftovers: readonly string[];
+}
+
+/** `details[0]` of every ApplicationFailure a run ends with. */
+export interface FailureReport {
+  /** One sentence for a human. */
+  readonly summary: string;
+  /** The activity failure behind it, a value of `ACTIVITY_FAILURE`. */
+  readonly failureKind?: string;
+  readonly plan?: RollbackPlan;
+  readonly resetHappened: 'no' | 'maybe' | 'yes';
+  readonly steps: readonly Step[];
+  readonly ledger: readonly LedgerEntry[];
   readonly leftovers: readonly string[];
 }
 
