@@ -35,25 +35,30 @@ export const syncSelectionSchema = z.strictObject({
 });
 export type SyncSelection = z.infer<typeof syncSelectionSchema>;
 
-export const rollbackInputSchema = z.strictObject({
-  regionId: regionIdSchema,
-  /** The original disk. */
-  diskId: diskIdSchema,
-  /** Snapshot A, the target. */
-  snapshotId: snapshotIdSchema,
-  /** When given, the run is refused unless the disk is attached to this very instance. */
-  instanceId: instanceIdSchema.optional(),
-  /** Absent: roll back only, and keep snapshot B for later. */
-  sync: syncSelectionSchema.optional(),
-  /** Power state of the instance at the end. */
-  powerAfter: z.enum(['as-found', 'running', 'stopped']).default('as-found'),
-  /** Let a graceful stop that does not end be followed by a power cut. Unflushed data is then lost. */
-  forceStop: z.boolean().default(false),
-  /** How long the cloud keeps snapshot B, in days (1-65,536). Nothing of ours deletes it. */
-  safetySnapshotRetentionDays: z.number().int().min(1).max(65_536).default(30),
-  /** Read and report only. */
-  dryRun: z.boolean().default(false),
-});
+export const rollbackInputSchema = z
+  .strictObject({
+    regionId: regionIdSchema,
+    /** The original disk. */
+    diskId: diskIdSchema,
+    /** Snapshot A, the target. */
+    snapshotId: snapshotIdSchema,
+    /** When given, the run is refused unless the disk is attached to this very instance. */
+    instanceId: instanceIdSchema.optional(),
+    /** Absent: roll back only, and keep snapshot B for later. */
+    sync: syncSelectionSchema.optional(),
+    /** Power state of the instance at the end. */
+    powerAfter: z.enum(['as-found', 'running', 'stopped']).default('as-found'),
+    /** Let a graceful stop that does not end be followed by a power cut. Unflushed data is then lost. */
+    forceStop: z.boolean().default(false),
+    /** How long the cloud keeps snapshot B, in days (1-65,536). Nothing of ours deletes it. */
+    safetySnapshotRetentionDays: z.number().int().min(1).max(65_536).default(30),
+    /** Read and report only. */
+    dryRun: z.boolean().default(false),
+  })
+  .refine((input) => !(input.sync !== undefined && input.powerAfter === 'stopped'), {
+    path: ['powerAfter'],
+    message: 'is "stopped" although paths are to be brought back: that needs the instance running; choose one',
+  });
 export type RollbackInput = z.infer<typeof rollbackInputSchema>;
 /** What a client may leave out. */
 export type RollbackRequest = z.input<typeof rollbackInputSchema>;
@@ -83,8 +88,7 @@ export type StepId =
   | 'connect'
   | 'mountRecoveryDisk'
   | 'copyBack'
-  | 'releaseRecoveryDisk'
-  | 'restorePowerState';
+  | 'releaseRecoveryDisk';
 
 export type StepState = 'pending' | 'running' | 'done' | 'skipped' | 'failed';
 
@@ -114,7 +118,6 @@ export const STEP_TITLES: ReadonlyArray<{ id: StepId; number?: number; title: st
   { id: 'mountRecoveryDisk', number: 6, title: 'Mount the recovery disk' },
   { id: 'copyBack', number: 7, title: 'Copy the good data back and verify it' },
   { id: 'releaseRecoveryDisk', number: 8, title: 'Unmount, detach and release the recovery disk' },
-  { id: 'restorePowerState', title: 'Restore the power state' },
 ];
 
 export type PlanFinding = {

@@ -1,0 +1,26 @@
+/** What a cancel would do at each moment; the same words in the query, the current details and the CLI. */
+
+export interface CancelMoment {
+  readonly finished: boolean;
+  readonly changedAnything: boolean;
+  readonly resetHappened: 'no' | 'maybe' | 'yes';
+  readonly resetUnderWay: boolean;
+  readonly stoppedByUs: boolean;
+  readonly startsAfterReset: boolean;
+  readonly safetySnapshotId: string | undefined;
+  readonly recoveryDiskMayExist: boolean;
+}
+
+export function cancelPreview(at: CancelMoment): string {
+  if (at.finished) return 'Nothing: the run has ended.';
+  const keep = at.safetySnapshotId === undefined ? '' : `; snapshot B (${at.safetySnapshotId}) is kept`;
+  if (at.resetHappened === 'no') {
+    if (!at.changedAnything) return 'End the run; nothing has been changed yet.';
+    return `${at.stoppedByUs ? 'Start the instance again and end' : 'End'} the run; the disk stays as it is${keep}.`;
+  }
+  const release = at.recoveryDiskMayExist ? ', release the recovery disk' : '';
+  if (at.resetUnderWay) {
+    return `The reset to snapshot A cannot be called back: wait for its end${at.startsAfterReset ? ', start the instance' : ''}${release}; nothing is brought back${keep}.`;
+  }
+  return `Stop bringing data back${release}, leave the disk at snapshot A with what was copied so far${keep}.`;
+}

@@ -1,0 +1,46 @@
+/** How a run reads in the Temporal UI: one Markdown page, its first lines enough for a tired human. */
+import type { RunStatus, Step } from '../contract/rollback.ts';
+
+const GLYPH: Record<Step['state'], string> = { pending: '◷', running: '●', done: '✔', skipped: '○', failed: '✖' };
+
+/** Markdown for the run's current details; at most a few kilobytes. */
+export function currentDetails(status: RunStatus): string {
+  const lines = [
+    `### ${status.headline}`,
+    '',
+    ...(status.kind === 'rollback' ? [`**${RESET_LINE[status.resetHappened]}**`, ''] : []),
+    `- Disk: \`${status.diskId}\`${status.instanceId === undefined ? '' : ` on instance \`${status.instanceId}\``} in ${status.regionId}`,
+    status.kind === 'rollback'
+      ? `- Snapshot A, the state to go back to: \`${status.snapshotId}\``
+      : `- Snapshot the data comes from: \`${status.snapshotId}\``,
+    ...(status.safetySnapshotId === undefined
+      ? []
+      : [`- Snapshot B, the state just before the reset: \`${status.safetySnapshotId}\``]),
+    ...(status.recoveryDiskId === undefined ? [] : [`- Recovery disk made from B: \`${status.recoveryDiskId}\``]),
+    `- Cancel now would: ${status.cancelPreview}`,
+    '',
+    ...status.steps.map(stepLine),
+    ...status.findings
+      .filter((finding) => finding.severity !== 'info')
+      .map(
+        (finding) =>
+          `\n> **${finding.code}** (${finding.severity}): ${finding.fact}${finding.remedy === undefined ? '' : ` — ${finding.remedy}`}`,
+      ),
+  ];
+  return lines.join('\n');
+}
+
+const RESET_LINE: Record<RunStatus['resetHappened'], string> = {
+  no: 'Has the reset happened? NO — the disk still holds its newest data.',
+  maybe: 'Has the reset happened? IT IS UNDER WAY — ResetDisk has been sent.',
+  yes: 'Has the reset happened? YES — the disk went back to snapshot A.',
+};
+
+function stepLine(step: Step): string {
+  const name = step.number === undefined ? step.title : `**Step ${step.number} of 8** ${step.title}`;
+  const took =
+    step.startedAt !== undefined && step.endedAt !== undefined
+      ? ` (${Math.round((Date.parse(step.endedAt) - Date.parse(step.startedAt)) / 1000)} s)`
+      : '';
+  return `- ${GLYPH[step.state]} ${name}${took}${step.detail === undefined ? '' : `: ${step.detail}`}`;
+}
