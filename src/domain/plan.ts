@@ -39,7 +39,7 @@ export function planRollback(input: RollbackInput, seen: Observed): RollbackPlan
     ...checkNothingInProgress(input, seen),
     ...checkDisk(input, seen),
     ...checkInstance(input, seen),
-    ...(input.sync === undefined ? [] : checkSync(input, seen, input.powerAfter === 'running')),
+    ...(input.sync === undefined ? [] : checkSync(seen, input.powerAfter === 'running')),
     ...warnings(input, seen),
   ];
   return { ...describe(input, seen), findings, steps: rollbackSteps(input, seen.instance?.status === 'Running') };
@@ -51,7 +51,7 @@ export function planSync(input: SyncInput, seen: Observed): RollbackPlan {
     ...checkSnapshot(input, seen),
     ...checkDisk(input, seen),
     ...checkInstance(input, seen),
-    ...checkSync(input, seen, false),
+    ...checkSync(seen, false),
   ];
   return { ...describe(input, seen), findings, steps: ['plan', ...SYNC_STEPS] };
 }
@@ -269,7 +269,7 @@ function* checkInstance(input: Target, seen: Observed): Generator<PlanFinding> {
   }
 }
 
-function* checkSync(input: Target, seen: Observed, willBeStarted: boolean): Generator<PlanFinding> {
+function* checkSync(seen: Observed, willBeStarted: boolean): Generator<PlanFinding> {
   const { disk, instance, agent } = seen;
   if (disk !== undefined && disk.serial === '') {
     yield blocker(

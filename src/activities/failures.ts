@@ -1,0 +1,55 @@
+/**
+ * The one place where an error becomes an ApplicationFailure, and so where it is decided what Temporal retries. Workflows
+ * know only the type strings of the contract.
+ */
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { CloudError, type CloudErrorKind } from '../cloud/errors.ts';
+import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+
+const RULE: Record<CloudErrorKind, { type: string; retry: boolean; expected?: boolean }> = {
+  credentials: { type: ACTIVITY_FAILURE.credentials, retry: false },
+  denied: { type: ACTIVITY_FAILURE.denied, retry: false },
+  notFound: { type: ACTIVITY_FAILURE.notFound, retry: false },
+  conflict: { type: ACTIVITY_FAILURE.conflict, retry: false },
+  quota: { type: ACTIVITY_FAILURE.quota, retry: false },
+  invalid: { type: ACTIVITY_FAILURE.invalid, retry: false },
+  notReady: { type: ACTIVITY_FAILURE.notReady, retry: true, expected: true },
+  throttled: { type: ACTIVITY_FAILURE.throttled, retry: true, expected: true },
+  transient: { type: ACTIVITY_FAILURE.transient, retry: true },
+  unreachable: { type: ACTIVITY_FAILURE.unreachable, retry: true },
+  // Safe because every effect reads the world before it acts on a further attempt.
+  unknownOutcome: { type: ACTIVITY_FAILURE.unknownOutcome, retry: true },
+};
+
+/** Passes on what is not a CloudError: a bug must show as what it is. */
+export function asActivityFailure(error: unknown): unknown {
+  if (!(error instanceof CloudError)) return error;
+  const rule = RULE[error.kind];
+  return ApplicationFailure.create({
+    message: error.message,
+    type: rule.type,
+    nonRetryable: !rule.retry,
+    details: [{ action: error.action, code: error.code, requestId: error.requestId }],
+    ...(rule.expected === true ? { category: ApplicationFailureCategory.BENIGN } : {}),
+    ...(error.retryAfterMs === undefined ? {} : { nextRetryDelay: error.retryAfterMs }),
+  });
+}
+
+/** Wraps each activity so that cloud errors leave it as ApplicationFailures. */
+export function translatingFailures<T extends Record<string, (...args: never[]) => Promise<unknown>>>(activities: T): T {
+  return Object.fromEntries(
+    Object.entries(activities).map(([name, activity]) => [
+      name,
+      async (...args: never[]) => {
+        try {
+          return await activity(...args);
+        } catch (error) {
+          throw asActivityFailure(error);
+        }
+      },
+    ]),
+  ) as T;
+}
+
+export const refuse = (type: string, message: string, ...details: unknown[]): ApplicationFailure =>
+  ApplicationFailure.nonRetryable(message, type, ...details);

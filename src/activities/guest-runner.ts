@@ -1,0 +1,98 @@
+/**
+ * Runs one guest script through Cloud Assistant and reads its answer. The invocation is found again after a crash or a
+ * lost reply by its ClientToken; a script that never started is delivered again.
+ */
+import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import type { Ecs } from '../cloud/port.ts';
+import type { Poller } from '../cloud/poller.ts';
+import type { Invocation } from '../cloud/types.ts';
+import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import { guestScript, parseAnswer } from '../guest/assemble.ts';
+import type { CheckPathsInput, CheckPathsResult, ScriptName } from '../guest/scripts.ts';
+import { ApplicationFailure } from '@temporalio/common';
+import { refuse } from './failures.ts';
+import { clientToken } from './identity.ts';
+import { waitFor } from './waiting.ts';
+
+export interface GuestRef {
+  readonly regionId: string;
+  readonly instanceId: string;
+}
+
+/** The service's own names for "the script did not start" (ecs-api §2.9). */
+const NEVER_RAN = new Set([
+  'ClientNotRunning',
+  'ClientNotResponse',
+  'ClientIsUpgrading',
+  'DeliveryTimeout',
+  'InstanceNotRunning',
+]);
+const ENDED = new Set(['Success', 'Failed', 'Error', 'Timeout', 'Aborted', 'Invalid', 'Cancelled', 'Terminated']);
+const MAX_DELIVERIES = 5;
+
+export type GuestRunner = ReturnType<typeof createGuestRunner>;
+
+export function createGuestRunner(ecs: Ecs, poller: Poller) {
+  async function deliver(ref: GuestRef, name: ScriptName, script: string, token: string, timeoutSeconds: number) {
+    const invocationId = await ecs.region(ref.regionId).runScript({
+      instanceId: ref.instanceId,
+      name: `ecs-rollback-${name}`,
+      script,
+      timeoutSeconds,
+      clientToken: token,
+    });
+    return waitFor(
+      poller,
+      'invocation',
+      ref.regionId,
+      invocationId,
+      (seen) => seen !== undefined && ENDED.has(seen.status),
+      (seen) => ({ script: name, invocationId, status: seen?.status ?? 'not to be seen yet' }),
+    );
+  }
+
+  const neverRan = (invocation: Invocation | undefined) =>
+    invocation?.status === 'Aborted' || (invocation?.errorCode !== undefined && NEVER_RAN.has(invocation.errorCode));
+
+  /**
+   * Runs the script and returns its result. A refusal of the script is final (`GuestRefused`); anything else that went
+   * wrong may be tried again (`GuestScriptFailed`), for every script may run twice.
+   */
+  async function run<T>(ref: GuestRef, name: ScriptName, input: object, timeoutSeconds: number): Promise<T> {
+    const script = guestScript(name, input);
+    const { workflowExecution, activityId, attempt } = activityInfo();
+    for (let delivery = 1; ; delivery += 1) {
+      const token = clientToken(`${workflowExecution?.runId}/${activityId}`, `${name}/${attempt}/${delivery}`);
+      const invocation = await deliver(ref, name, script, token, timeoutSeconds);
+      if (neverRan(invocation) && delivery < MAX_DELIVERIES) {
+        heartbeat({ script: name, status: 'never ran, waiting for the agent', delivery });
+        await poller.watch('agent', ref.regionId, ref.instanceId, (seen) => seen?.online === true, {
+          signal: cancellationSignal(),
+          onSeen: (seen) => heartbeat({ script: name, agentOnline: seen?.online ?? false, delivery }),
+        });
+        continue;
+      }
+      if (invocation === undefined || (invocation.status !== 'Success' && invocation.status !== 'Failed')) {
+        throw ApplicationFailure.retryable(
+          `guest script ${name} on ${ref.instanceId} ended as ${invocation?.status ?? 'unknown'}${invocation?.errorCode === undefined ? '' : ` (${invocation.errorCode})`}`,
+          ACTIVITY_FAILURE.guest,
+        );
+      }
+      const answer = parseAnswer<T>(invocation.output, invocation.dropped);
+      if (answer.ok) return answer.result;
+      const message = `guest script ${name} on ${ref.instanceId}: ${answer.message} (${answer.code})`;
+      throw answer.refused
+        ? refuse(ACTIVITY_FAILURE.guestRefused, message, { code: answer.code })
+        : ApplicationFailure.retryable(message, ACTIVITY_FAILURE.guest, { code: answer.code });
+    }
+  }
+
+  return {
+    run,
+    /** What is wrong with the paths, empty when nothing is. Reads only. */
+    async checkPaths(ref: GuestRef & CheckPathsInput): Promise<CheckPathsResult['problems']> {
+      const { originalSerial, paths } = ref;
+      return (await run<CheckPathsResult>(ref, 'check-paths', { originalSerial, paths }, 60)).problems;
+    },
+  };
+}

@@ -1,0 +1,130 @@
+/** Steps 6 and 7 in the guest: find the device, mount it, copy, verify, unmount. One script each. */
+import { cancelled, heartbeat, sleep } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import type { CopyReceipt, SyncSelection } from '../contract/rollback.ts';
+import type {
+  CopyStartResult,
+  CopyStatusResult,
+  FindDeviceResult,
+  MountResult,
+  UnmountResult,
+  VerifyResult,
+} from '../guest/scripts.ts';
+import type { GuestRef, GuestRunner } from './guest-runner.ts';
+import { guestRunName } from './identity.ts';
+
+export interface GuestStep extends GuestRef {
+  readonly run: string;
+}
+
+const GIB = 1024 ** 3;
+const SHORT_SCRIPT_SECONDS = 120;
+
+export function guestActivities(guest: GuestRunner, options: { copyPollMs: number }) {
+  const runOf = (step: GuestStep) => ({ run: guestRunName(step.run) });
+
+  /** Polls the detached job until it ends; its own counters are the heartbeat. */
+  async function awaitJob(step: GuestStep, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
+    for (;;) {
+      const status = await guest.run<CopyStatusResult>(
+        step,
+        'copy-status',
+        { ...runOf(step), job },
+        SHORT_SCRIPT_SECONDS,
+      );
+      heartbeat({ ...status });
+      if (status.state !== 'running') return status;
+      await Promise.race([sleep(options.copyPollMs), cancelled()]);
+    }
+  }
+
+  function mustHaveEnded(status: CopyStatusResult, job: string): void {
+    if (status.state === 'done') return;
+    // Lost and failed alike: the job goes on where it stopped when it is started again, so the workflow may repeat it.
+    throw ApplicationFailure.nonRetryable(
+      `the ${job} job in the guest has ${status.state === 'lost' ? 'lost its process' : 'failed'}: ${status.message}`,
+      ACTIVITY_FAILURE.guest,
+      { state: status.state },
+    );
+  }
+
+  return {
+    async findRecoveryDevice(
+      input: GuestStep & {
+        originalSerial: string;
+        originalSizeGiB: number;
+        recoverySerial: string;
+        recoverySizeGiB: number;
+        paths: readonly string[];
+      },
+    ): Promise<FindDeviceResult> {
+      return guest.run<FindDeviceResult>(
+        input,
+        'find-device',
+        {
+          ...runOf(input),
+          originalSerial: input.originalSerial,
+          originalSizeBytes: input.originalSizeGiB * GIB,
+          recoverySerial: input.recoverySerial,
+          recoverySizeBytes: input.recoverySizeGiB * GIB,
+          waitSeconds: 60,
+          paths: input.paths,
+        },
+        SHORT_SCRIPT_SECONDS,
+      );
+    },
+
+    async mountRecoveryDisk(
+      input: GuestStep & { fileSystems: FindDeviceResult['fileSystems'] },
+    ): Promise<MountResult> {
+      return guest.run<MountResult>(
+        input,
+        'mount',
+        { ...runOf(input), fileSystems: input.fileSystems },
+        SHORT_SCRIPT_SECONDS,
+      );
+    },
+
+    async startCopy(
+      input: GuestStep & { mounts: MountResult['mounts']; conflictPolicy: SyncSelection['conflictPolicy'] },
+    ): Promise<CopyStartResult> {
+      return guest.run<CopyStartResult>(
+        input,
+        'copy-start',
+        { ...runOf(input), mounts: input.mounts, conflictPolicy: input.conflictPolicy },
+        SHORT_SCRIPT_SECONDS,
+      );
+    },
+
+    async awaitCopy(input: GuestStep): Promise<CopyStatusResult> {
+      const status = await awaitJob(input, 'copy');
+      mustHaveEnded(status, 'copy');
+      return status;
+    },
+
+    async startVerification(input: GuestStep & { mounts: MountResult['mounts'] }): Promise<void> {
+      await guest.run<CopyStartResult>(
+        input,
+        'verify-start',
+        { ...runOf(input), mounts: input.mounts },
+        SHORT_SCRIPT_SECONDS,
+      );
+    },
+
+    async awaitVerification(input: GuestStep): Promise<CopyReceipt> {
+      mustHaveEnded(await awaitJob(input, 'verify'), 'verification');
+      const { mismatchCount: _, ...receipt } = await guest.run<VerifyResult>(
+        input,
+        'verify-result',
+        runOf(input),
+        SHORT_SCRIPT_SECONDS,
+      );
+      return receipt;
+    },
+
+    async unmountRecoveryDisk(input: GuestStep): Promise<UnmountResult> {
+      return guest.run<UnmountResult>(input, 'unmount', runOf(input), SHORT_SCRIPT_SECONDS);
+    },
+  };
+}

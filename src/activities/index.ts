@@ -1,0 +1,34 @@
+/** Every activity of the worker, built once from its dependencies. Workflows import the type only. */
+import type { Ecs } from '../cloud/port.ts';
+import type { Poller } from '../cloud/poller.ts';
+import { translatingFailures } from './failures.ts';
+import { guestActivities } from './guest.ts';
+import { createGuestRunner } from './guest-runner.ts';
+import { instanceActivities } from './instances.ts';
+import { planningActivities } from './planning.ts';
+import { recoveryDiskActivities } from './recovery-disk.ts';
+import { resetActivities } from './reset.ts';
+import { snapshotActivities } from './snapshots.ts';
+
+export interface ActivityDependencies {
+  readonly ecs: Ecs;
+  readonly poller: Poller;
+  /** Milliseconds between two looks at whether a reset has ended. */
+  readonly settleIntervalMs: number;
+  /** Milliseconds between two looks at a copy running in the guest. */
+  readonly copyPollMs: number;
+}
+
+export type Activities = ReturnType<typeof createActivities>;
+
+export function createActivities({ ecs, poller, settleIntervalMs, copyPollMs }: ActivityDependencies) {
+  const guest = createGuestRunner(ecs, poller);
+  return translatingFailures({
+    ...planningActivities(ecs, guest),
+    ...instanceActivities(ecs, poller),
+    ...snapshotActivities(ecs, poller),
+    ...resetActivities(ecs, poller, { settleIntervalMs }),
+    ...recoveryDiskActivities(ecs, poller),
+    ...guestActivities(guest, { copyPollMs }),
+  });
+}

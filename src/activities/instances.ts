@@ -1,0 +1,76 @@
+/** Stop and start. ECS offers no ClientToken for either, so each effect reads the state first. */
+import type { Ecs } from '../cloud/port.ts';
+import type { Poller } from '../cloud/poller.ts';
+import type { Instance } from '../cloud/types.ts';
+import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import { refuse } from './failures.ts';
+import { waitFor } from './waiting.ts';
+
+export interface InstanceRef {
+  readonly regionId: string;
+  readonly instanceId: string;
+}
+
+export function instanceActivities(ecs: Ecs, poller: Poller) {
+  async function read({ regionId, instanceId }: InstanceRef): Promise<Instance> {
+    const instance = (await ecs.region(regionId).instances([instanceId])).get(instanceId);
+    if (instance === undefined) {
+      throw refuse(ACTIVITY_FAILURE.notFound, `instance ${instanceId} is no longer to be seen in region ${regionId}`);
+    }
+    return instance;
+  }
+
+  const awaitStatus = (ref: InstanceRef, wanted: string) =>
+    waitFor(
+      poller,
+      'instance',
+      ref.regionId,
+      ref.instanceId,
+      (seen) => {
+        if (seen === undefined) {
+          throw refuse(ACTIVITY_FAILURE.notFound, `instance ${ref.instanceId} is no longer to be seen`);
+        }
+        return seen.status === wanted;
+      },
+      (seen) => ({ instanceId: ref.instanceId, status: seen?.status ?? 'not to be seen', wanted }),
+    );
+
+  return {
+    /** Sends StopInstance unless the instance is stopping or stopped already. */
+    async stopInstance(input: InstanceRef & { force: boolean }): Promise<{ sent: boolean }> {
+      const { status } = await read(input);
+      if (status === 'Stopped' || (status === 'Stopping' && !input.force)) return { sent: false };
+      await ecs.region(input.regionId).stopInstance(input.instanceId, { force: input.force });
+      return { sent: true };
+    },
+
+    async awaitInstanceStopped(input: InstanceRef): Promise<{ stoppedMode: string }> {
+      const stopped = await awaitStatus(input, 'Stopped');
+      return { stoppedMode: stopped?.stoppedMode ?? '' };
+    },
+
+    /** Sends StartInstance unless the instance is starting or running already. Waits in the retry while it is stopping. */
+    async startInstance(input: InstanceRef): Promise<{ sent: boolean }> {
+      const { status } = await read(input);
+      if (status === 'Running' || status === 'Starting') return { sent: false };
+      await ecs.region(input.regionId).startInstance(input.instanceId);
+      return { sent: true };
+    },
+
+    async awaitInstanceRunning(input: InstanceRef): Promise<void> {
+      await awaitStatus(input, 'Running');
+    },
+
+    /** Until the Cloud Assistant agent has a fresh heartbeat: step 5, "connect". */
+    async awaitAgentOnline(input: InstanceRef): Promise<void> {
+      await waitFor(
+        poller,
+        'agent',
+        input.regionId,
+        input.instanceId,
+        (seen) => seen?.online === true,
+        (seen) => ({ instanceId: input.instanceId, agentOnline: seen?.online ?? false }),
+      );
+    },
+  };
+}

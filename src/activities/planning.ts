@@ -1,0 +1,44 @@
+/** The read-only pass behind `plan`: gathers what the rules of `domain/plan.ts` judge. Changes nothing in the cloud. */
+import type { Ecs } from '../cloud/port.ts';
+import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
+import { type Observed, planRollback, planSync } from '../domain/plan.ts';
+import type { GuestRunner } from './guest-runner.ts';
+
+export function planningActivities(ecs: Ecs, guest: GuestRunner) {
+  async function observe(input: RollbackInput | SyncInput): Promise<Observed> {
+    const region = ecs.region(input.regionId);
+    const [disks, snapshots, snapshotsOfDisk] = await Promise.all([
+      region.disks([input.diskId]),
+      region.snapshots([input.snapshotId]),
+      region.snapshotsOf(input.diskId),
+    ]);
+    const disk = disks.get(input.diskId);
+    const instanceId = disk?.attachedTo[0] ?? input.instanceId;
+    const instance = instanceId === undefined ? undefined : (await region.instances([instanceId])).get(instanceId);
+    const askGuest = input.sync !== undefined && instance?.status === 'Running' && instance.osType === 'linux';
+    const agent = askGuest ? (await region.agents([instance.id])).get(instance.id) : undefined;
+    const paths =
+      askGuest && agent?.online === true && disk !== undefined && disk.serial !== ''
+        ? await guest.checkPaths({
+            regionId: input.regionId,
+            instanceId: instance.id,
+            originalSerial: disk.serial,
+            paths: input.sync.paths,
+          })
+        : undefined;
+    return {
+      disk,
+      snapshot: snapshots.get(input.snapshotId),
+      snapshotsOfDisk,
+      instance,
+      agent,
+      paths,
+      observedAt: new Date().toISOString(),
+    };
+  }
+
+  return {
+    planRollback: async (input: RollbackInput): Promise<RollbackPlan> => planRollback(input, await observe(input)),
+    planSync: async (input: SyncInput): Promise<RollbackPlan> => planSync(input, await observe(input)),
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * The recovery disk: made from B, attached, detached, deleted. Detach and delete touch only what both the run's ledger (the
+ * id in the input) and the disk's own tags call ours.
+ */
+import { CloudError } from '../cloud/errors.ts';
+import type { Ecs } from '../cloud/port.ts';
+import type { Poller } from '../cloud/poller.ts';
+import type { Disk } from '../cloud/types.ts';
+import type { PlannedDisk } from '../contract/rollback.ts';
+import { TAG } from '../contract/ids.ts';
+import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import { refuse } from './failures.ts';
+import { clientToken, type RunIdentity, tagsFor } from './identity.ts';
+import { waitFor } from './waiting.ts';
+
+export interface RecoveryDiskRef {
+  readonly run: string;
+  readonly regionId: string;
+  readonly recoveryDiskId: string;
+  readonly originalDiskId: string;
+  readonly instanceId: string;
+}
+
+const isAvailable = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'available';
+
+export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
+  /** The disk, if it is still there; refused unless it is this run's recovery disk. */
+  async function ours(ref: RecoveryDiskRef): Promise<Disk | undefined> {
+    const disk = (await ecs.region(ref.regionId).disks([ref.recoveryDiskId])).get(ref.recoveryDiskId);
+    if (disk === undefined) return undefined;
+    const isOurs =
+      disk.id !== ref.originalDiskId && disk.tags[TAG.run] === ref.run && disk.tags[TAG.purpose] === 'recovery-disk';
+    if (!isOurs) {
+      throw refuse(
+        ACTIVITY_FAILURE.conflict,
+        `disk ${disk.id} does not carry the tags of this run's recovery disk and is left alone`,
+      );
+    }
+    return disk;
+  }
+
+  const seenDisk = (disk: Disk | undefined) => ({
+    diskId: disk?.id,
+    status: disk?.status ?? 'not to be seen',
+    attachedTo: disk?.attachedTo ?? [],
+  });
+
+  return {
+    async createRecoveryDisk(
+      input: RunIdentity & { regionId: string; snapshotId: string; snapshotSizeGiB: number; like: PlannedDisk },
+    ): Promise<{ diskId: string; sizeGiB: number }> {
+      const region = ecs.region(input.regionId);
+      const tags = tagsFor(input, 'recovery-disk');
+      const sizeGiB = Math.max(input.like.sizeGiB, input.snapshotSizeGiB);
+      try {
+        const diskId = await region.createDisk({
+          snapshotId: input.snapshotId,
+          zoneId: input.like.zoneId,
+          sizeGiB,
+          category: input.like.category,
+          ...(input.like.performanceLevel === undefined ? {} : { performanceLevel: input.like.performanceLevel }),
+          encrypted: input.like.encrypted,
+          ...(input.like.kmsKeyId === undefined ? {} : { kmsKeyId: input.like.kmsKeyId }),
+          name: `recovery-of-${input.like.id}`,
+          description: `Temporary copy of ${input.like.id} made from ${input.snapshotId}, released by its run`,
+          tags,
+          clientToken: clientToken(input.run, 'recovery-disk'),
+        });
+        return { diskId, sizeGiB };
+      } catch (error) {
+        if (error instanceof CloudError && (error.kind === 'invalid' || error.kind === 'conflict')) {
+          const [made] = await region.disksTagged(tags);
+          if (made !== undefined && made.sourceSnapshotId === input.snapshotId) {
+            return { diskId: made.id, sizeGiB: made.sizeGiB };
+          }
+        }
+        throw error;
+      }
+    },
+
+    /** What an earlier, lost attempt to create may have left: found by tag. */
+    async findRecoveryDisk(input: RunIdentity & { regionId: string }): Promise<{ diskId: string } | undefined> {
+      const [made] = await ecs.region(input.regionId).disksTagged(tagsFor(input, 'recovery-disk'));
+      return made === undefined ? undefined : { diskId: made.id };
+    },
+
+    async awaitRecoveryDiskAvailable(input: RecoveryDiskRef): Promise<{ serial: string; sizeGiB: number }> {
+      const disk = await waitFor(
+        poller,
+        'disk',
+        input.regionId,
+        input.recoveryDiskId,
+        // Already attached is further than available: a repeated wait must not hang on it.
+        (seen) => isAvailable(seen) || (seen?.attachedTo.includes(input.instanceId) ?? false),
+        seenDisk,
+      );
+      return { serial: disk?.serial ?? '', sizeGiB: disk?.sizeGiB ?? 0 };
+    },
+
+    async attachRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
+      const disk = await ours(input);
+      if (disk === undefined) {
+        throw refuse(ACTIVITY_FAILURE.notFound, `recovery disk ${input.recoveryDiskId} is gone`);
+      }
+      if (disk.attachedTo.includes(input.instanceId) || disk.status === 'Attaching') return { sent: false };
+      if (disk.attachedTo.length > 0) {
+        throw refuse(
+          ACTIVITY_FAILURE.conflict,
+          `recovery disk ${disk.id} is attached to ${disk.attachedTo.join(', ')} and left there`,
+        );
+      }
+      await ecs.region(input.regionId).attachDisk(disk.id, input.instanceId);
+      return { sent: true };
+    },
+
+    async awaitRecoveryDiskAttached(input: RecoveryDiskRef): Promise<void> {
+      await waitFor(
+        poller,
+        'disk',
+        input.regionId,
+        input.recoveryDiskId,
+        (seen) => seen?.status.toLowerCase() === 'in_use' && seen.attachedTo.includes(input.instanceId),
+        seenDisk,
+      );
+    },
+
+    async detachRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
+      const disk = await ours(input);
+      if (disk === undefined || disk.status === 'Detaching' || isAvailable(disk)) return { sent: false };
+      await ecs.region(input.regionId).detachDisk(disk.id, input.instanceId);
+      return { sent: true };
+    },
+
+    async awaitRecoveryDiskDetached(input: RecoveryDiskRef): Promise<void> {
+      await waitFor(
+        poller,
+        'disk',
+        input.regionId,
+        input.recoveryDiskId,
+        (seen) => seen === undefined || isAvailable(seen),
+        seenDisk,
+      );
+    },
+
+    async deleteRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
+      const disk = await ours(input);
+      if (disk === undefined) return { sent: false };
+      await ecs.region(input.regionId).deleteDisk(disk.id);
+      return { sent: true };
+    },
+
+    async awaitRecoveryDiskGone(input: RecoveryDiskRef): Promise<void> {
+      await waitFor(
+        poller,
+        'disk',
+        input.regionId,
+        input.recoveryDiskId,
+        (seen) => seen === undefined,
+        seenDisk,
+      );
+    },
+  };
+}

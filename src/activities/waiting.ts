@@ -1,0 +1,41 @@
+/**
+ * Waits: activities that only read. They hang on the worker's shared poller, heartbeat what they see, and may be retried
+ * for ever.
+ */
+import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import type { Poller, WatchKind, Watched } from '../cloud/poller.ts';
+
+/** Half of the shortest heartbeat timeout of the wait policies, so that one lost beat does no harm. */
+const HEARTBEAT_INTERVAL_MS = 5_000;
+
+/**
+ * Waits until the thing is as wanted. `until` may throw to end the wait for good. Heartbeats `describe(seen)` at once
+ * on every change and otherwise every five seconds.
+ */
+export async function waitFor<K extends WatchKind>(
+  poller: Poller,
+  kind: K,
+  regionId: string,
+  id: string,
+  until: (seen: Watched[K] | undefined) => boolean,
+  describe: (seen: Watched[K] | undefined) => Record<string, unknown>,
+): Promise<Watched[K] | undefined> {
+  let last: Record<string, unknown> = { waitingFor: kind, id };
+  heartbeat(last);
+  const beat = setInterval(() => heartbeat(last), HEARTBEAT_INTERVAL_MS);
+  try {
+    return await poller.watch(kind, regionId, id, until, {
+      signal: cancellationSignal(),
+      onSeen: (seen) => {
+        last = { ...describe(seen) };
+        heartbeat(last);
+      },
+      onTrouble: (error) => {
+        last = { ...last, trouble: error.message };
+        heartbeat(last);
+      },
+    });
+  } finally {
+    clearInterval(beat);
+  }
+}
