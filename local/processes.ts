@@ -57,6 +57,12 @@ function parentDeathGuard(): readonly string[] {
   return dieWithUs;
 }
 
+/** The command as it must be spawned so that it cannot outlive this process. */
+export function guarded(command: string, args: readonly string[]): [command: string, args: string[]] {
+  const [first = command, ...rest] = [...parentDeathGuard(), command, ...args];
+  return [first, rest];
+}
+
 /** Owns a group of child processes and the folder of their logs. */
 export class Processes {
   readonly logDir: string;
@@ -74,7 +80,7 @@ export class Processes {
     await mkdir(this.logDir, { recursive: true });
     const logFile = join(this.logDir, `${spec.name}.log`);
     const log = createWriteStream(logFile, { flags: 'a' });
-    const [command = spec.command, ...args] = [...parentDeathGuard(), spec.command, ...spec.args];
+    const [command, args] = guarded(spec.command, spec.args);
     // Its own process group: Ctrl-C in the terminal reaches us alone, and we stop the children in order.
     const child = spawn(command, args, {
       cwd: spec.cwd,

