@@ -1,0 +1,23 @@
+/**
+ * Every ECS action this product calls, and whether it changes anything. `deploy/ram-policy.json` allows exactly these;
+ * a test compares the two.
+ */
+export const ACTIONS = {
+  DescribeInstances: 'read',
+  DescribeDisks: 'read',
+  DescribeSnapshots: 'read',
+  DescribeInvocationResults: 'read',
+  DescribeCloudAssistantStatus: 'read',
+  CreateSnapshot: 'effect',
+  CreateDisk: 'effect',
+  ResetDisk: 'effect',
+  AttachDisk: 'effect',
+  DetachDisk: 'effect',
+  DeleteDisk: 'effect',
+  ModifyDiskAttribute: 'effect',
+  StopInstance: 'effect',
+  StartInstance: 'effect',
+  RunCommand: 'effect',
+} as const;
+
+export type Action = keyof typeof ACTIONS;
