@@ -21,22 +21,31 @@ const RULE: Record<CloudErrorKind, { type: string; retry: boolean; expected?: bo
   unknownOutcome: { type: ACTIVITY_FAILURE.unknownOutcome, retry: true },
 };
 
-/** Passes on what is not a CloudError: a bug must show as what it is. */
-export function asActivityFailure(error: unknown): unknown {
-  if (!(error instanceof CloudError)) return error;
+/** The service's own hint; what only a human can mend is looked at twice a minute. */
+function retryDelay(error: CloudError, passesByItself: boolean): { nextRetryDelay?: number } {
+  if (error.retryAfterMs !== undefined) return { nextRetryDelay: error.retryAfterMs };
+  return passesByItself ? {} : { nextRetryDelay: 30_000 };
+}
+
+export function asActivityFailure(error: CloudError, options?: { retryEverything: boolean }): ApplicationFailure {
   const rule = RULE[error.kind];
   return ApplicationFailure.create({
     message: error.message,
     type: rule.type,
-    nonRetryable: !rule.retry,
+    nonRetryable: !rule.retry && options?.retryEverything !== true,
     details: [{ action: error.action, code: error.code, requestId: error.requestId }],
     ...(rule.expected === true ? { category: ApplicationFailureCategory.BENIGN } : {}),
-    ...(error.retryAfterMs === undefined ? {} : { nextRetryDelay: error.retryAfterMs }),
+    ...retryDelay(error, rule.retry),
   });
 }
 
-/** Wraps each activity so that cloud errors leave it as ApplicationFailures. */
-export function translatingFailures<T extends Record<string, (...args: never[]) => Promise<unknown>>>(activities: T): T {
+/**
+ * Wraps each activity so that cloud errors leave it as ApplicationFailures. Everything else passes: a bug must show as
+ * what it is.
+ */
+export function translatingFailures<T extends Record<string, (...args: never[]) => Promise<unknown>>>(
+  activities: T,
+): T {
   return Object.fromEntries(
     Object.entries(activities).map(([name, activity]) => [
       name,
@@ -44,7 +53,7 @@ export function translatingFailures<T extends Record<string, (...args: never[]) 
         try {
           return await activity(...args);
         } catch (error) {
-          throw asActivityFailure(error);
+          throw error instanceof CloudError ? asActivityFailure(error) : error;
         }
       },
     ]),

@@ -7,6 +7,7 @@ import type {
   CopyStartResult,
   CopyStatusResult,
   FindDeviceResult,
+  GuestReadyResult,
   MountResult,
   UnmountResult,
   VerifyResult,
@@ -50,6 +51,11 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
   }
 
   return {
+    /** Until the guest has booted to the end, local file systems mounted. */
+    async awaitGuestReady(input: GuestRef): Promise<GuestReadyResult> {
+      return guest.run<GuestReadyResult>(input, 'guest-ready', { waitSeconds: 90 }, SHORT_SCRIPT_SECONDS);
+    },
+
     async findRecoveryDevice(
       input: GuestStep & {
         originalSerial: string;
@@ -75,9 +81,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       );
     },
 
-    async mountRecoveryDisk(
-      input: GuestStep & { fileSystems: FindDeviceResult['fileSystems'] },
-    ): Promise<MountResult> {
+    async mountRecoveryDisk(input: GuestStep & { fileSystems: FindDeviceResult['fileSystems'] }): Promise<MountResult> {
       return guest.run<MountResult>(
         input,
         'mount',

@@ -22,4 +22,8 @@ export const tagsFor = (identity: RunIdentity, purpose: Purpose): Record<string,
 });
 
 /** Names the run's folders in the guest: short, and of a safe alphabet. */
-export const guestRunName = (run: string): string => run.toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').slice(0, 64);
+export const guestRunName = (run: string): string =>
+  run
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]/g, '-')
+    .slice(0, 64);

@@ -15,13 +15,16 @@ export function planningActivities(ecs: Ecs, guest: GuestRunner) {
     const disk = disks.get(input.diskId);
     const instanceId = disk?.attachedTo[0] ?? input.instanceId;
     const instance = instanceId === undefined ? undefined : (await region.instances([instanceId])).get(instanceId);
-    const askGuest = input.sync !== undefined && instance?.status === 'Running' && instance.osType === 'linux';
-    const agent = askGuest ? (await region.agents([instance.id])).get(instance.id) : undefined;
+    const running = instance?.status === 'Running' && instance.osType === 'linux' ? instance : undefined;
+    const agent =
+      input.sync === undefined || running === undefined
+        ? undefined
+        : (await region.agents([running.id])).get(running.id);
     const paths =
-      askGuest && agent?.online === true && disk !== undefined && disk.serial !== ''
+      input.sync !== undefined && agent?.online === true && disk !== undefined && disk.serial !== ''
         ? await guest.checkPaths({
             regionId: input.regionId,
-            instanceId: instance.id,
+            instanceId: agent.instanceId,
             originalSerial: disk.serial,
             paths: input.sync.paths,
           })

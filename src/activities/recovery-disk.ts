@@ -79,9 +79,9 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     },
 
     /** What an earlier, lost attempt to create may have left: found by tag. */
-    async findRecoveryDisk(input: RunIdentity & { regionId: string }): Promise<{ diskId: string } | undefined> {
+    async findRecoveryDisk(input: RunIdentity & { regionId: string }): Promise<{ diskId: string } | null> {
       const [made] = await ecs.region(input.regionId).disksTagged(tagsFor(input, 'recovery-disk'));
-      return made === undefined ? undefined : { diskId: made.id };
+      return made === undefined ? null : { diskId: made.id };
     },
 
     async awaitRecoveryDiskAvailable(input: RecoveryDiskRef): Promise<{ serial: string; sizeGiB: number }> {
@@ -150,14 +150,7 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     },
 
     async awaitRecoveryDiskGone(input: RecoveryDiskRef): Promise<void> {
-      await waitFor(
-        poller,
-        'disk',
-        input.regionId,
-        input.recoveryDiskId,
-        (seen) => seen === undefined,
-        seenDisk,
-      );
+      await waitFor(poller, 'disk', input.regionId, input.recoveryDiskId, (seen) => seen === undefined, seenDisk);
     },
   };
 }

@@ -3,7 +3,7 @@
  * to poll, and the disk reads `In_use` before as well as after it.
  */
 import { activityInfo, heartbeat, sleep } from '@temporalio/activity';
-import { CloudError } from '../cloud/errors.ts';
+import { CloudError, type CloudErrorKind } from '../cloud/errors.ts';
 import type { Ecs } from '../cloud/port.ts';
 import type { Poller } from '../cloud/poller.ts';
 import type { GateEvidence } from '../contract/rollback.ts';
@@ -24,13 +24,22 @@ export interface ResetInput {
 /** Looks in a row that must agree before a reset counts as ended: `In_use` alone is also how it begins. */
 const SETTLED_LOOKS = 2;
 
+const REFUSALS: ReadonlySet<CloudErrorKind> = new Set([
+  'credentials',
+  'denied',
+  'notFound',
+  'conflict',
+  'quota',
+  'invalid',
+]);
+
 export function resetActivities(ecs: Ecs, poller: Poller, options: { settleIntervalMs: number }) {
   return {
     /**
      * Reads everything the reset depends on once more and closes unless all of it holds. Its result is the evidence in
      * the history; nothing else leads to `resetDisk`.
      */
-    async checkGate(input: ResetInput & { stoppedAt?: string }): Promise<GateEvidence> {
+    async checkGate(input: ResetInput): Promise<GateEvidence> {
       const region = ecs.region(input.regionId);
       const [instances, disks, snapshots, snapshotsOfDisk] = await Promise.all([
         region.instances([input.instanceId]),
@@ -104,6 +113,10 @@ export function resetActivities(ecs: Ecs, poller: Poller, options: { settleInter
       } catch (error) {
         if (error instanceof CloudError && error.code === 'InvalidOperation.DiskResetInProgress') {
           return { sent: false };
+        }
+        // Only a first attempt can tell that nothing was ever sent.
+        if (activityInfo().attempt === 1 && error instanceof CloudError && REFUSALS.has(error.kind)) {
+          throw refuse(ACTIVITY_FAILURE.resetRefused, error.message, { kind: error.kind, code: error.code });
         }
         throw error;
       }

@@ -34,6 +34,12 @@ export function snapshotActivities(ecs: Ecs, poller: Poller) {
       }
     },
 
+    /** What a creation whose reply was lost for good may have made: found by tag. */
+    async findSafetySnapshot(input: RunIdentity & { regionId: string }): Promise<{ snapshotId: string } | null> {
+      const [made] = await ecs.region(input.regionId).snapshotsTagged(tagsFor(input, 'safety-snapshot'));
+      return made === undefined ? null : { snapshotId: made.id };
+    },
+
     /**
      * Until the snapshot is accomplished, not merely available: the reset is refused while any snapshot of the disk is
      * unfinished.

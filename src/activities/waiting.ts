@@ -3,7 +3,9 @@
  * for ever.
  */
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { CloudError } from '../cloud/errors.ts';
 import type { Poller, WatchKind, Watched } from '../cloud/poller.ts';
+import { asActivityFailure } from './failures.ts';
 
 /** Half of the shortest heartbeat timeout of the wait policies, so that one lost beat does no harm. */
 const HEARTBEAT_INTERVAL_MS = 5_000;
@@ -35,6 +37,12 @@ export async function waitFor<K extends WatchKind>(
         heartbeat(last);
       },
     });
+  } catch (error) {
+    // A wait changes nothing, so it outlasts even what only a human can mend, such as credentials that have expired.
+    if (error instanceof CloudError) {
+      throw asActivityFailure(error, { retryEverything: true });
+    }
+    throw error;
   } finally {
     clearInterval(beat);
   }

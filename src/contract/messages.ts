@@ -10,12 +10,14 @@ export const STATUS_QUERY = 'status';
  * - `Refused`: the plan has blockers; nothing was changed.
  * - `FailedBeforeReset`: stopped before the point of no return; what had been changed was put back.
  * - `FailedAfterReset`: the disk is at snapshot A (or the reset's outcome is unknown); B is kept.
+ * - `SyncFailed`: a sync on its own did not end well; the recovery disk was released.
  */
 export const FAILURE = {
   invalidInput: 'InvalidInput',
   refused: 'Refused',
   failedBeforeReset: 'FailedBeforeReset',
   failedAfterReset: 'FailedAfterReset',
+  syncFailed: 'SyncFailed',
 } as const;
 
 /** Kinds of activity failure (`ApplicationFailure.type`); the classes of `reference` error codes end here. */
@@ -32,6 +34,8 @@ export const ACTIVITY_FAILURE = {
   unreachable: 'CloudUnreachable',
   unknownOutcome: 'CloudUnknownOutcome',
   gateClosed: 'GateClosed',
+  /** The service refused the one ResetDisk that was sent: the disk is untouched. */
+  resetRefused: 'ResetRefused',
   snapshotFailed: 'SnapshotFailed',
   guest: 'GuestScriptFailed',
   guestRefused: 'GuestRefused',

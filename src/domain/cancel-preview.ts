@@ -4,7 +4,6 @@ export interface CancelMoment {
   readonly finished: boolean;
   readonly changedAnything: boolean;
   readonly resetHappened: 'no' | 'maybe' | 'yes';
-  readonly resetUnderWay: boolean;
   readonly stoppedByUs: boolean;
   readonly startsAfterReset: boolean;
   readonly safetySnapshotId: string | undefined;
@@ -19,7 +18,7 @@ export function cancelPreview(at: CancelMoment): string {
     return `${at.stoppedByUs ? 'Start the instance again and end' : 'End'} the run; the disk stays as it is${keep}.`;
   }
   const release = at.recoveryDiskMayExist ? ', release the recovery disk' : '';
-  if (at.resetUnderWay) {
+  if (at.resetHappened === 'maybe') {
     return `The reset to snapshot A cannot be called back: wait for its end${at.startsAfterReset ? ', start the instance' : ''}${release}; nothing is brought back${keep}.`;
   }
   return `Stop bringing data back${release}, leave the disk at snapshot A with what was copied so far${keep}.`;

@@ -1,0 +1,201 @@
+/** Steps 3 to 8 of the vendor's page: the recovery disk and the copy back. Part of a rollback, or a sync on its own. */
+import { ApplicationFailure, CancellationScope } from '@temporalio/workflow';
+import type { RecoveryDiskRef } from '../activities/recovery-disk.ts';
+import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import type { CopyReceipt, PlannedDisk, SyncSelection } from '../contract/rollback.ts';
+import { failureText } from './failure-text.ts';
+import { effects, effectsBeforeReset, scripts, transfers, waits } from './policies.ts';
+import { isExpected, type Run } from './run.ts';
+
+export interface BringBackScene {
+  readonly regionId: string;
+  readonly instanceId: string;
+  readonly original: PlannedDisk;
+  readonly selection: SyncSelection;
+}
+
+export interface RecoveryDisk {
+  readonly ref: RecoveryDiskRef;
+  readonly serial: string;
+  readonly sizeGiB: number;
+}
+
+/** How often a copy that lost its process is started again before the run gives it up; it goes on where it stopped. */
+const COPY_STARTS = 5;
+
+const groupedNumber = (value: number) => String(value).replaceAll(/\B(?=(\d{3})+$)/g, ',');
+
+export function refTo(run: Run, scene: BringBackScene, recoveryDiskId: string): RecoveryDiskRef {
+  return {
+    run: run.id,
+    regionId: scene.regionId,
+    instanceId: scene.instanceId,
+    originalDiskId: scene.original.id,
+    recoveryDiskId,
+  };
+}
+
+/** Step 3. May run beside the reset: it only needs the finished snapshot. */
+export function createRecoveryDisk(
+  run: Run,
+  scene: BringBackScene,
+  source: { snapshotId: string; sizeGiB: number },
+): Promise<RecoveryDisk> {
+  return run.step(
+    'createRecoveryDisk',
+    async () => {
+      const { diskId } = await effectsBeforeReset.createRecoveryDisk.executeWithOptions(
+        { summary: `Create a disk from ${source.snapshotId}` },
+        [
+          {
+            ...run.identity,
+            regionId: scene.regionId,
+            snapshotId: source.snapshotId,
+            snapshotSizeGiB: source.sizeGiB,
+            like: scene.original,
+          },
+        ],
+      );
+      run.recoveryDiskId = diskId;
+      run.record({ kind: 'disk', id: diskId, purpose: 'recovery-disk', state: 'made' });
+      const ref = refTo(run, scene, diskId);
+      const available = await waits.awaitRecoveryDiskAvailable.executeWithOptions(
+        { summary: `Wait until ${diskId} is Available` },
+        [ref],
+      );
+      return { ref, ...available };
+    },
+    ({ ref }) => ref.recoveryDiskId,
+  );
+}
+
+/** Steps 4 to 7. The caller releases the recovery disk afterwards, however this ends. */
+export async function copyFromRecoveryDisk(run: Run, scene: BringBackScene, disk: RecoveryDisk): Promise<CopyReceipt> {
+  const { ref } = disk;
+  const guest = { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId };
+
+  await run.step('attachRecoveryDisk', async () => {
+    await effects.attachRecoveryDisk.executeWithOptions(
+      { summary: `Attach ${ref.recoveryDiskId} to ${ref.instanceId}` },
+      [ref],
+    );
+    await waits.awaitRecoveryDiskAttached.executeWithOptions(
+      { summary: `Wait until ${ref.recoveryDiskId} is attached` },
+      [ref],
+    );
+  });
+
+  const found = await run.step(
+    'connect',
+    async () => {
+      await waits.awaitAgentOnline.executeWithOptions({ summary: 'Wait for the Cloud Assistant agent' }, [guest]);
+      return scripts.findRecoveryDevice.executeWithOptions({ summary: 'Find both disks in the guest by serial' }, [
+        {
+          ...guest,
+          originalSerial: scene.original.serial,
+          originalSizeGiB: scene.original.sizeGiB,
+          recoverySerial: disk.serial,
+          recoverySizeGiB: disk.sizeGiB,
+          paths: scene.selection.paths,
+        },
+      ]);
+    },
+    ({ originalDevice, recoveryDevice }) => `original ${originalDevice}, recovery ${recoveryDevice}`,
+  );
+
+  const { mounts } = await run.step(
+    'mountRecoveryDisk',
+    () =>
+      scripts.mountRecoveryDisk.executeWithOptions({ summary: 'Mount the recovery disk read-only' }, [
+        { ...guest, fileSystems: found.fileSystems },
+      ]),
+    (mounted) => mounted.mounts.map((m) => `${m.fsType} at ${m.recoveryMount}`).join(', '),
+  );
+
+  return run.step(
+    'copyBack',
+    async () => {
+      await copyUntilDone(guest, mounts, scene.selection.conflictPolicy);
+      await scripts.startVerification.executeWithOptions({ summary: 'Start comparing what was copied' }, [
+        { ...guest, mounts },
+      ]);
+      const receipt = await transfers.awaitVerification.executeWithOptions(
+        { summary: 'Wait until every copied file is compared' },
+        [guest],
+      );
+      run.receipt = receipt;
+      if (!receipt.verified) {
+        throw ApplicationFailure.nonRetryable(
+          `what was copied differs from its source: ${receipt.mismatches.slice(0, 5).join(', ')}`,
+          ACTIVITY_FAILURE.guest,
+        );
+      }
+      return receipt;
+    },
+    (receipt) =>
+      `${groupedNumber(receipt.filesCopied)} files, ${groupedNumber(receipt.bytesCopied)} bytes copied; all ${groupedNumber(receipt.filesSelected)} selected compared equal${receipt.filesKeptLive === 0 ? '' : ` or kept (${groupedNumber(receipt.filesKeptLive)})`}`,
+  );
+}
+
+async function copyUntilDone(
+  guest: { run: string; regionId: string; instanceId: string },
+  mounts: Parameters<typeof scripts.startCopy>[0]['mounts'],
+  conflictPolicy: SyncSelection['conflictPolicy'],
+): Promise<void> {
+  for (let start = 1; ; start += 1) {
+    await scripts.startCopy.executeWithOptions({ summary: `Start the copy in the guest (${conflictPolicy})` }, [
+      { ...guest, mounts, conflictPolicy },
+    ]);
+    try {
+      await transfers.awaitCopy.executeWithOptions({ summary: 'Wait until the copy in the guest has ended' }, [guest]);
+      return;
+    } catch (error) {
+      const stopped = failureText(error).kind === ACTIVITY_FAILURE.guest;
+      if (!stopped || start >= COPY_STARTS) throw error;
+    }
+  }
+}
+
+/**
+ * Step 8: unmount, detach, delete. Never cancelled. What cannot be released is listed as left over, never hidden, and
+ * nothing is detached while it is still mounted.
+ */
+export async function releaseRecoveryDisk(run: Run, scene: BringBackScene): Promise<void> {
+  await CancellationScope.nonCancellable(async () => {
+    // A creation whose reply was lost for good may still have made a disk: it carries our tag.
+    const found =
+      run.recoveryDiskId === undefined
+        ? await effects.findRecoveryDisk.executeWithOptions({ summary: 'Look for a recovery disk by tag' }, [
+            { ...run.identity, regionId: scene.regionId },
+          ])
+        : { diskId: run.recoveryDiskId };
+    if (found === null) return;
+    const { diskId } = found;
+    run.recoveryDiskId = diskId;
+    const ref = refTo(run, scene, diskId);
+    try {
+      await run.step('releaseRecoveryDisk', async () => {
+        const wasAttached = run.hasBegun('attachRecoveryDisk');
+        if (run.hasBegun('mountRecoveryDisk')) {
+          await scripts.unmountRecoveryDisk.executeWithOptions({ summary: 'Unmount the recovery disk' }, [
+            { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId },
+          ]);
+        }
+        if (wasAttached) {
+          await effects.detachRecoveryDisk.executeWithOptions({ summary: `Detach ${diskId}` }, [ref]);
+          await waits.awaitRecoveryDiskDetached.executeWithOptions({ summary: `Wait until ${diskId} is detached` }, [
+            ref,
+          ]);
+        }
+        await effects.deleteRecoveryDisk.executeWithOptions({ summary: `Delete ${diskId}` }, [ref]);
+        await waits.awaitRecoveryDiskGone.executeWithOptions({ summary: `Wait until ${diskId} is gone` }, [ref]);
+      });
+      run.record({ kind: 'disk', id: diskId, purpose: 'recovery-disk', state: 'released' });
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      const note = failureText(error).message;
+      run.record({ kind: 'disk', id: diskId, purpose: 'recovery-disk', state: 'left-over', note });
+      run.leaveOver(`recovery disk ${diskId}: ${note}`);
+    }
+  });
+}

@@ -1,0 +1,3 @@
+/** The workflow types of the worker: every export here is one. */
+export { rollbackDisk } from './rollback-disk.ts';
+export { syncFromSnapshot } from './sync-from-snapshot.ts';

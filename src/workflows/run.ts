@@ -1,0 +1,273 @@
+/**
+ * The state of one run and its window to the outside: the `status` query, the current details, the phase search attribute,
+ * the steps and the ledger. It decides nothing; the plot is in `rollback-disk.ts` and `sync-from-snapshot.ts`.
+ */
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import {
+  ApplicationFailure,
+  createEventGroup,
+  defineQuery,
+  isCancellation,
+  log,
+  setCurrentDetails,
+  setHandler,
+  TemporalFailure,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { FAILURE, SEARCH_ATTRIBUTES, STATUS_QUERY } from '../contract/messages.ts';
+import {
+  type CopyReceipt,
+  type FailureReport,
+  type GateEvidence,
+  type LedgerEntry,
+  type Outcome,
+  type Phase,
+  type RollbackInput,
+  type RollbackPlan,
+  type RollbackResult,
+  type RunStatus,
+  STEP_TITLES,
+  type Step,
+  type StepId,
+  type SyncInput,
+} from '../contract/rollback.ts';
+import { cancelPreview } from '../domain/cancel-preview.ts';
+import { blockersOf, startsAfterReset } from '../domain/plan.ts';
+import { currentDetails } from '../domain/run-report.ts';
+import { failureText } from './failure-text.ts';
+
+export const statusQuery = defineQuery<RunStatus>(STATUS_QUERY);
+
+const phaseKey = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, SearchAttributeType.KEYWORD);
+const instanceKey = defineSearchAttributeKey(SEARCH_ATTRIBUTES.instance, SearchAttributeType.KEYWORD);
+
+const PHASE_OF: Record<StepId, Phase> = {
+  plan: 'planning',
+  stopInstance: 'stopping',
+  takeSafetySnapshot: 'snapshotting',
+  gate: 'gate',
+  resetDisk: 'resetting',
+  startInstance: 'starting',
+  createRecoveryDisk: 'attaching',
+  attachRecoveryDisk: 'attaching',
+  connect: 'attaching',
+  mountRecoveryDisk: 'mounting',
+  copyBack: 'copying',
+  releaseRecoveryDisk: 'releasing',
+};
+
+const now = () => new Date().toISOString();
+
+export class Run {
+  readonly kind: 'rollback' | 'sync';
+  readonly input: RollbackInput | SyncInput;
+  /** The workflow's original run id, the same after `temporal workflow reset`: all that the run makes is named after it. */
+  readonly id: string;
+  readonly workflowId: string;
+
+  plan: RollbackPlan | undefined;
+  resetHappened: 'no' | 'maybe' | 'yes' = 'no';
+  stoppedByUs = false;
+  safetySnapshotId: string | undefined;
+  safetySnapshotSizeGiB = 0;
+  recoveryDiskId: string | undefined;
+  gate: GateEvidence | undefined;
+  receipt: CopyReceipt | undefined;
+
+  #phase: Phase = 'planning';
+  #headline = 'Checking the plan';
+  #finished = false;
+  #steps: Step[] = [];
+  #ledger: LedgerEntry[] = [];
+  #leftovers: string[] = [];
+
+  constructor(kind: 'rollback' | 'sync', input: RollbackInput | SyncInput) {
+    const { workflowId, originalExecutionRunId } = workflowInfo();
+    this.kind = kind;
+    this.input = input;
+    this.id = originalExecutionRunId;
+    this.workflowId = workflowId;
+    this.#steps = STEP_TITLES.filter(({ id }) => id === 'plan').map((step) => ({ ...step, state: 'pending' }));
+    setHandler(statusQuery, () => this.status(), {
+      description: 'Where the run stands, and what a cancel would do now',
+    });
+    this.#show();
+  }
+
+  get identity() {
+    return { run: this.id, workflowId: this.workflowId };
+  }
+
+  /** The first step; what the plan activity could not read at all ends the run here. */
+  async checkPlan(look: () => Promise<RollbackPlan>): Promise<RollbackPlan> {
+    try {
+      const plan = await this.step('plan', look, (seen) => {
+        const blockers = blockersOf(seen).length;
+        return blockers === 0 ? 'no blockers' : `${blockers} blocker${blockers === 1 ? '' : 's'}`;
+      });
+      this.#adopt(plan);
+      return plan;
+    } catch (error) {
+      if (!isExpected(error) || isCancellation(error)) throw error;
+      throw this.failed(
+        FAILURE.failedBeforeReset,
+        `Nothing was changed: ${failureText(error).message}`,
+        'failed',
+        error,
+      );
+    }
+  }
+
+  /** The plan decides which steps there are; those that stay out are not shown. */
+  #adopt(plan: RollbackPlan): void {
+    this.plan = plan;
+    const before = new Map(this.#steps.map((step) => [step.id, step]));
+    this.#steps = STEP_TITLES.filter(({ id }) => plan.steps.includes(id)).map(
+      (step) => before.get(step.id) ?? { ...step, state: 'pending' },
+    );
+    if (plan.instance !== undefined) upsertSearchAttributes([{ key: instanceKey, value: plan.instance.id }]);
+    this.#show();
+  }
+
+  /**
+   * Runs one step: its start, end and outcome are what query, details and result show, and all its events are one group
+   * in the UI. `detail` turns the result into the line shown beside it.
+   */
+  async step<T>(id: StepId, body: () => Promise<T>, detail?: (result: T) => string): Promise<T> {
+    const { title, number } = STEP_TITLES.find((step) => step.id === id) ?? { title: id };
+    this.#change(id, { state: 'running', startedAt: now() });
+    this.enter(PHASE_OF[id], title);
+    try {
+      const label = number === undefined ? title : `Step ${number} of 8: ${title}`;
+      const result = await createEventGroup(label, { id }).withScope(body);
+      this.#change(id, { state: 'done', endedAt: now(), ...(detail === undefined ? {} : { detail: detail(result) }) });
+      this.#show();
+      return result;
+    } catch (error) {
+      this.#change(id, { state: 'failed', endedAt: now(), detail: failureText(error).message });
+      this.#show();
+      throw error;
+    }
+  }
+
+  enter(phase: Phase, headline: string): void {
+    this.#headline = headline;
+    if (phase !== this.#phase) {
+      this.#phase = phase;
+      upsertSearchAttributes([{ key: phaseKey, value: phase }]);
+    }
+    this.#show();
+  }
+
+  /** Written before the thing is made where its id is known, at once after where the cloud gives the id. */
+  record(entry: LedgerEntry): void {
+    this.#ledger = [...this.#ledger.filter(({ id }) => id !== entry.id), entry];
+    this.#show();
+  }
+
+  leaveOver(what: string): void {
+    this.#leftovers.push(what);
+  }
+
+  get leftovers(): readonly string[] {
+    return this.#leftovers;
+  }
+
+  end(outcome: Outcome, summary: string): RollbackResult {
+    this.#finish(outcome, summary);
+    if (this.plan === undefined) throw new Error('a run cannot end well without a plan');
+    return {
+      outcome,
+      summary,
+      plan: this.plan,
+      ...(this.safetySnapshotId === undefined ? {} : { safetySnapshotId: this.safetySnapshotId }),
+      ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
+      ...(this.gate === undefined ? {} : { gate: this.gate }),
+      ...(this.receipt === undefined ? {} : { receipt: this.receipt }),
+      steps: this.#steps,
+      ledger: this.#ledger,
+      leftovers: this.#leftovers,
+    };
+  }
+
+  cancelled(summary: string): void {
+    this.#finish('cancelled', summary);
+  }
+
+  refused(plan: RollbackPlan): ApplicationFailure {
+    const facts = blockersOf(plan).map((finding) => finding.fact);
+    return this.failed(FAILURE.refused, `Refused, nothing was changed: ${facts.join('; ')}`, 'refused');
+  }
+
+  failed(type: string, summary: string, phase: 'refused' | 'failed' = 'failed', cause?: unknown): ApplicationFailure {
+    this.#finish(phase, summary);
+    const kind = cause === undefined ? undefined : failureText(cause).kind;
+    const report: FailureReport = {
+      summary,
+      ...(kind === undefined ? {} : { failureKind: kind }),
+      ...(this.plan === undefined ? {} : { plan: this.plan }),
+      resetHappened: this.resetHappened,
+      steps: this.#steps,
+      ledger: this.#ledger,
+      leftovers: this.#leftovers,
+    };
+    return ApplicationFailure.create({ message: summary, type, nonRetryable: true, details: [report] });
+  }
+
+  status(): RunStatus {
+    const instanceId = this.plan?.instance?.id ?? this.input.instanceId;
+    return {
+      kind: this.kind,
+      phase: this.#phase,
+      headline: this.#headline,
+      regionId: this.input.regionId,
+      diskId: this.input.diskId,
+      snapshotId: this.input.snapshotId,
+      ...(instanceId === undefined ? {} : { instanceId }),
+      steps: this.#steps,
+      resetHappened: this.resetHappened,
+      cancelPreview: cancelPreview({
+        finished: this.#finished,
+        changedAnything: this.stoppedByUs || this.#ledger.length > 0 || this.#isRunning('stopInstance'),
+        resetHappened: this.resetHappened,
+        stoppedByUs: this.stoppedByUs,
+        startsAfterReset:
+          'powerAfter' in this.input &&
+          startsAfterReset(this.input.powerAfter, this.plan?.instance?.wasRunning ?? false),
+        safetySnapshotId: this.safetySnapshotId,
+        recoveryDiskMayExist: this.recoveryDiskId !== undefined || this.#isRunning('createRecoveryDisk'),
+      }),
+      ...(this.safetySnapshotId === undefined ? {} : { safetySnapshotId: this.safetySnapshotId }),
+      ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
+      ledger: this.#ledger,
+      findings: this.plan?.findings ?? [],
+    };
+  }
+
+  hasBegun(id: StepId): boolean {
+    return this.#steps.some((step) => step.id === id && step.startedAt !== undefined);
+  }
+
+  #isRunning(id: StepId): boolean {
+    return this.#steps.some((step) => step.id === id && step.state === 'running');
+  }
+
+  #change(id: StepId, change: Partial<Step>): void {
+    this.#steps = this.#steps.map((step) => (step.id === id ? { ...step, ...change } : step));
+  }
+
+  #finish(phase: Phase, summary: string): void {
+    this.#finished = true;
+    this.#steps = this.#steps.map((step) => (step.state === 'pending' ? { ...step, state: 'skipped' } : step));
+    this.enter(phase, summary);
+    log.info(summary, { phase });
+  }
+
+  #show(): void {
+    setCurrentDetails(currentDetails(this.status()));
+  }
+}
+
+/** True for what a phase may handle. Anything else is a bug: it must fail the workflow task, so that fixed code goes on. */
+export const isExpected = (error: unknown): error is TemporalFailure => error instanceof TemporalFailure;
