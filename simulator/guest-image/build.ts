@@ -148,7 +148,8 @@ async function build(work: string, log: (line: string) => void): Promise<void> {
 /** As `dpkg-deb -x`, which would put folders where `bin`, `sbin` and `lib` are links. */
 async function unpack(deb: string, folder: string): Promise<void> {
   await fs.mkdir(folder, { recursive: true });
-  const script = 'set -o pipefail; dpkg-deb --fsys-tarfile "$1" | tar -x -p --keep-directory-symlink --no-same-owner -C "$2"';
+  const script =
+    'set -o pipefail; dpkg-deb --fsys-tarfile "$1" | tar -x -p --keep-directory-symlink --no-same-owner -C "$2"';
   await runCommand('bash', ['-c', script, 'unpack', deb, folder]);
 }
 
@@ -226,7 +227,20 @@ async function trim(root: string): Promise<void> {
 }
 
 async function ownFiles(root: string): Promise<void> {
-  for (const folder of ['dev', 'proc', 'sys', 'run', 'tmp', 'root', 'mnt', 'data', 'srv', 'var/tmp', 'var/log', 'etc']) {
+  for (const folder of [
+    'dev',
+    'proc',
+    'sys',
+    'run',
+    'tmp',
+    'root',
+    'mnt',
+    'data',
+    'srv',
+    'var/tmp',
+    'var/log',
+    'etc',
+  ]) {
     await fs.mkdir(join(root, folder), { recursive: true });
   }
   await fs.chmod(join(root, 'root'), 0o700);
@@ -302,7 +316,9 @@ async function installModules(guest: GuestTree, kernelTree: string, root: string
 }
 
 function moduleName(file: string): string {
-  return basename(file).replace(/\.ko.*$/, '').replaceAll('-', '_');
+  return basename(file)
+    .replace(/\.ko.*$/, '')
+    .replaceAll('-', '_');
 }
 
 async function checkCommands(guest: GuestTree): Promise<void> {
@@ -321,7 +337,8 @@ async function checkCommands(guest: GuestTree): Promise<void> {
     await file.close();
     if (head.toString('latin1') !== '\x7fELF') continue;
     const listing = await guest.run(path, [], { list: true }).catch((error: Error) => `${error.message} not found`);
-    if (listing.includes('not found')) problems.push(`${name} (${/\S+ => not found|error while .*/.exec(listing)?.[0] ?? listing})`);
+    if (listing.includes('not found'))
+      problems.push(`${name} (${/\S+ => not found|error while .*/.exec(listing)?.[0] ?? listing})`);
   }
   if (problems.length > 0) throw new Error(`the guest image would lack: ${problems.join(', ')}`);
 }

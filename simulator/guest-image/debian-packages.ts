@@ -25,7 +25,9 @@ export async function downloadPackages(
 ): Promise<ReadonlyMap<string, string>> {
   for (const tool of ['apt-get', 'dpkg-deb']) {
     if (findCommand(tool) === undefined) {
-      throw new Error(`the guest image is made of Debian 12 packages and needs ${tool}, which this host lacks; use Debian 12`);
+      throw new Error(
+        `the guest image is made of Debian 12 packages and needs ${tool}, which this host lacks; use Debian 12`,
+      );
     }
   }
   const apt = await privateApt(folder);
@@ -103,7 +105,9 @@ async function resolveAndDownload(
   }
   if (chosen.length === 0) throw new Error('apt-get named no packages to download');
   log(`downloading ${chosen.length} Debian packages (${Math.round(bytes / 1e6)} MB)`);
-  await runCommand('apt-get', [...apt, '-q', 'download', ...chosen.map((one) => `${one.name}=${one.version}`)], { cwd: debs });
+  await runCommand('apt-get', [...apt, '-q', 'download', ...chosen.map((one) => `${one.name}=${one.version}`)], {
+    cwd: debs,
+  });
   const files = new Map<string, string>();
   for (const file of await readdir(debs)) {
     if (file.endsWith('.deb')) files.set(file.slice(0, file.indexOf('_')), join(debs, file));
