@@ -1,0 +1,112 @@
+/** A plan as text: what would happen, what leaves the disk, what comes back, and what is in the way. */
+import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
+import { STEP_TITLES } from '../contract/rollback.ts';
+import { formatDuration } from './durations.ts';
+import { oneLine, plainPunctuation, type Style } from './terminal.ts';
+
+export function planText(plan: RollbackPlan, input: RollbackInput | SyncInput, style: Style): string {
+  const { color } = style;
+  const isRollback = 'powerAfter' in input;
+  const of = (severity: string) => plan.findings.filter((finding) => finding.severity === severity);
+  const blockers = of('blocker');
+  // Said in full by "Leaves the disk" below.
+  const warnings = of('warning').filter((finding) => finding.code !== 'DataLossWindow');
+  const lines: string[] = [];
+
+  lines.push(
+    color.bold(
+      isRollback
+        ? `Plan: roll back disk ${plan.diskId} to snapshot A ${plan.snapshotId}`
+        : `Plan: bring data back to disk ${plan.diskId} from snapshot ${plan.snapshotId}`,
+    ),
+  );
+  lines.push(...facts(plan, isRollback));
+  if (isRollback) {
+    lines.push(`  Leaves the disk  ${lossWindow(plan, style)}`);
+    lines.push(
+      `  Kept             all of it in snapshot B, taken just before the reset, for ${input.safetySnapshotRetentionDays} days`,
+    );
+  }
+  lines.push(`  Brought back     ${broughtBack(input)}`);
+  if (isRollback) lines.push(`  At the end       ${powerAtEnd(input, plan)}`);
+  lines.push('');
+  lines.push(`  Steps: ${stepTitles(plan).join(' → ')}`);
+
+  if (warnings.length > 0) {
+    lines.push('', color.yellow(color.bold('Warnings')));
+    for (const finding of warnings) lines.push(...findingLines(finding, color.yellow('!')));
+  }
+  for (const finding of of('info')) lines.push(...findingLines(finding, 'i'));
+  lines.push('');
+  if (blockers.length > 0) {
+    lines.push(color.red(color.bold(`Blocked: ${count(blockers.length, 'reason')}. Nothing was changed.`)));
+    for (const finding of blockers) lines.push(...findingLines(finding, color.red(style.utf8 ? '✖' : 'x')));
+  } else {
+    lines.push(color.green('Nothing is in the way. Nothing was changed.'));
+  }
+  const text = lines.join('\n');
+  return style.utf8 ? text : plainPunctuation(text);
+}
+
+function facts(plan: RollbackPlan, isRollback: boolean): string[] {
+  const { disk, instance, target } = plan;
+  const lines: string[] = [];
+  const level = disk?.performanceLevel === undefined || disk.performanceLevel === '' ? '' : ` ${disk.performanceLevel}`;
+  lines.push(
+    disk === undefined
+      ? `  Disk             ${plan.diskId}: not seen in ${plan.regionId}`
+      : `  Disk             ${disk.kind} disk, ${disk.sizeGiB} GiB, ${disk.category}${level}${disk.encrypted ? ', encrypted' : ''}, ${disk.zoneId}`,
+  );
+  if (instance !== undefined) {
+    const named = instance.name === '' || instance.name === instance.id ? '' : ` "${oneLine(instance.name)}"`;
+    const system = instance.osName === '' ? '' : `, ${oneLine(instance.osName)}`;
+    lines.push(`  Instance         ${instance.id}${named}${system}, ${instance.wasRunning ? 'running' : 'stopped'}`);
+  }
+  if (target !== undefined && !isRollback) {
+    lines.push(`  Snapshot         taken ${readableTime(target.createdAt)}, ${target.sizeGiB} GiB`);
+  }
+  return lines;
+}
+
+function lossWindow(plan: RollbackPlan, style: Style): string {
+  const cut = plan.target?.createdAt;
+  if (cut === undefined || cut === '') return 'unknown: snapshot A was not seen';
+  const age = Date.parse(plan.observedAt) - Date.parse(cut);
+  const span = Number.isFinite(age) ? ` (${formatDuration(age)} of changes)` : '';
+  return style.color.yellow(`everything written to it since ${readableTime(cut)}${span}`);
+}
+
+function broughtBack(input: RollbackInput | SyncInput): string {
+  if (input.sync === undefined) return 'nothing in this run (no --path); `sync` can do it later from snapshot B';
+  const rule = {
+    'newer-wins': 'replacing live files only where the copy is newer',
+    'keep-live': 'only what is missing on the live disk',
+    'take-b': 'replacing what is live',
+  }[input.sync.conflictPolicy];
+  return `${input.sync.paths.map(oneLine).join(', ')} (${input.sync.conflictPolicy}: ${rule})`;
+}
+
+function powerAtEnd(input: RollbackInput, plan: RollbackPlan): string {
+  const asFound =
+    plan.instance === undefined ? 'as found' : plan.instance.wasRunning ? 'running, as found' : 'stopped, as found';
+  const state = input.powerAfter === 'as-found' ? asFound : input.powerAfter;
+  return `the instance is ${state}${input.forceStop ? '; the stop may be forced' : ''}`;
+}
+
+function stepTitles(plan: RollbackPlan): string[] {
+  return plan.steps.map((id) => STEP_TITLES.find((step) => step.id === id)?.title ?? id);
+}
+
+function findingLines(finding: RollbackPlan['findings'][number], mark: string): string[] {
+  const lines = [`  ${mark} ${oneLine(finding.fact)}`];
+  if (finding.remedy !== undefined) lines.push(`    → ${oneLine(finding.remedy)}`);
+  return lines;
+}
+
+export const count = (amount: number, noun: string): string => `${amount} ${noun}${amount === 1 ? '' : 's'}`;
+
+/** `2026-11-22 03:04:05 UTC`; UTC, because the console, the API and the colleague may each be in another zone. */
+export function readableTime(iso: string): string {
+  const time = new Date(iso);
+  return Number.isNaN(time.getTime()) ? oneLine(iso) : `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}

@@ -1,0 +1,239 @@
+/** One run as text for a tired human: what it is doing, whether the reset has happened, what to type next. */
+import type { RunSummary, RunView } from '../client.ts';
+import { FAILURE } from '../contract/messages.ts';
+import type { CopyProgress, FailureReport, LedgerEntry, RollbackResult, Step } from '../contract/rollback.ts';
+import { formatBytes, formatDuration } from './durations.ts';
+import { count } from './plan-text.ts';
+import { oneLine, plainPunctuation, type Style } from './terminal.ts';
+
+const GLYPHS: Record<Step['state'], string> = { pending: '◷', running: '●', done: '✔', skipped: '○', failed: '✖' };
+/** Words where glyphs would be garbled; of equal width. */
+const WORDS: Record<Step['state'], string> = {
+  pending: 'wait',
+  running: 'RUN ',
+  done: 'ok  ',
+  skipped: 'skip',
+  failed: 'FAIL',
+};
+
+const RESET: Record<'no' | 'maybe' | 'yes', string> = {
+  no: 'no – the disk still holds its newest data',
+  maybe: 'maybe – ResetDisk was sent; its outcome is not known yet',
+  yes: 'YES – the disk went back to snapshot A',
+};
+
+export interface StatusOptions {
+  readonly style: Style;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** How the user calls this program. */
+  readonly self: string;
+}
+
+export function statusText(view: RunView, options: StatusOptions): string {
+  const { style, now, self } = options;
+  const { color } = style;
+  const status = view.status;
+  const report = view.failure?.report;
+  const steps = stepsOf(view);
+  const lines: string[] = [];
+
+  lines.push(`${color.bold(title(view))}  ${color.dim(timing(view, now))}`);
+  lines.push(`${executionWord(view, style)}  ${oneLine(headline(view))}`);
+  if (view.kind === 'rollback') {
+    const reset = status?.resetHappened ?? report?.resetHappened ?? resetOfResult(view.result);
+    if (reset !== undefined) {
+      const paint = { no: color.green, maybe: color.yellow, yes: color.yellow }[reset];
+      lines.push(`RESET HAPPENED: ${paint(RESET[reset])}`);
+    }
+  }
+  if (view.statusUnavailable !== undefined && view.execution === 'running') {
+    lines.push(color.yellow(`No live status: ${oneLine(view.statusUnavailable)}`));
+  }
+  for (const attempt of view.retrying ?? []) {
+    lines.push(color.yellow(`Retrying ${attempt.activity} (attempt ${attempt.attempt}): ${oneLine(attempt.message)}`));
+  }
+  if (steps.length > 0) lines.push('', ...stepTable(steps, style, now));
+  if (status?.copyProgress !== undefined && view.execution === 'running') {
+    lines.push('', `Copy: ${copyLine(status.copyProgress)}`);
+  }
+  const extra = [...endLines(view, style), ...ledgerLines(ledgerOf(view))];
+  if (extra.length > 0) lines.push('', ...extra);
+  const next = nextLines(view, self);
+  if (next.length > 0) lines.push('', ...next);
+  const text = lines.join('\n');
+  return style.utf8 ? text : plainPunctuation(text);
+}
+
+function title(view: RunView): string {
+  const diskId = view.status?.diskId ?? view.diskId;
+  const verb = { rollback: 'Rollback', sync: 'Sync', plan: 'Plan' }[view.kind];
+  const from = view.kind === 'sync' ? 'from snapshot' : 'to snapshot A';
+  const snapshotId = view.status?.snapshotId ?? view.result?.plan.snapshotId;
+  const to = snapshotId === undefined ? '' : ` ${from} ${snapshotId}`;
+  return diskId === undefined ? `${verb} ${view.workflowId}` : `${verb} of disk ${diskId}${to}`;
+}
+
+function timing(view: RunSummary, now: number): string {
+  const end = view.closedAt === undefined ? now : Date.parse(view.closedAt);
+  return `${view.workflowId} · ${formatDuration(end - Date.parse(view.startedAt))}`;
+}
+
+function headline(view: RunView): string {
+  if (view.execution === 'running')
+    return view.status?.headline ?? (view.phase === undefined ? '' : `phase: ${view.phase}`);
+  return view.result?.summary ?? view.failure?.message ?? view.status?.headline ?? '';
+}
+
+function executionWord(view: RunView, style: Style): string {
+  const { color } = style;
+  if (view.execution === 'completed') {
+    if (view.result?.outcome === 'completed-with-leftovers') return color.yellow('DONE, LEFTOVERS');
+    if (view.result?.outcome === 'rolled-back-not-synced') return color.yellow('ROLLED BACK, NOT SYNCED');
+    return color.green('DONE');
+  }
+  if (view.failure?.type === FAILURE.refused) return color.red('REFUSED');
+  const words = {
+    running: color.cyan('RUNNING'),
+    failed: color.red('FAILED'),
+    cancelled: color.yellow('CANCELLED'),
+    terminated: color.red('TERMINATED'),
+    'timed-out': color.red('TIMED OUT'),
+    unknown: color.red('UNKNOWN'),
+  };
+  return words[view.execution];
+}
+
+function stepsOf(view: RunView): readonly Step[] {
+  return view.result?.steps ?? view.failure?.report?.steps ?? view.status?.steps ?? [];
+}
+
+function ledgerOf(view: RunView): readonly LedgerEntry[] {
+  return view.result?.ledger ?? view.failure?.report?.ledger ?? view.status?.ledger ?? [];
+}
+
+function resetOfResult(result: RollbackResult | undefined): 'yes' | 'no' | undefined {
+  if (result === undefined) return undefined;
+  return result.steps.some((step) => step.id === 'resetDisk' && step.state === 'done') ? 'yes' : 'no';
+}
+
+function stepTable(steps: readonly Step[], style: Style, now: number): string[] {
+  const width = Math.max(...steps.map((step) => step.title.length));
+  return steps.map((step) => {
+    const took = stepDuration(step, now);
+    const number = step.number === undefined ? ' ' : String(step.number);
+    const detail = step.detail === undefined ? '' : `  ${oneLine(step.detail)}`;
+    const row =
+      `  ${stateMark(step.state, style)} ${number} ${step.title.padEnd(width)}  ${took.padStart(7)}${detail}`.trimEnd();
+    return step.state === 'pending' || step.state === 'skipped' ? style.color.dim(row) : row;
+  });
+}
+
+function stateMark(state: Step['state'], style: Style): string {
+  const mark = style.utf8 ? GLYPHS[state] : WORDS[state];
+  const { color } = style;
+  const paint = { pending: color.dim, running: color.cyan, done: color.green, skipped: color.dim, failed: color.red };
+  return paint[state](mark);
+}
+
+export function stepDuration(step: Step, now: number): string {
+  if (step.startedAt === undefined) return '';
+  const end = step.endedAt === undefined ? (step.state === 'running' ? now : undefined) : Date.parse(step.endedAt);
+  return end === undefined ? '' : formatDuration(end - Date.parse(step.startedAt));
+}
+
+export function copyLine(progress: CopyProgress): string {
+  const files = `${progress.filesDone} of ${count(progress.filesTotal, 'file')}`;
+  const bytes = `${formatBytes(progress.bytesDone)} of ${formatBytes(progress.bytesTotal)}`;
+  const percent = progress.bytesTotal > 0 ? ` (${Math.floor((progress.bytesDone / progress.bytesTotal) * 100)} %)` : '';
+  return `${progress.stage}, ${files}, ${bytes}${percent}`;
+}
+
+function endLines(view: RunView, style: Style): string[] {
+  const lines: string[] = [];
+  const receipt = view.result?.receipt;
+  if (receipt !== undefined) {
+    const verdict = receipt.verified ? style.color.green('verified') : style.color.red('NOT VERIFIED');
+    lines.push(
+      `Brought back: ${count(receipt.filesCopied, 'file')}, ${formatBytes(receipt.bytesCopied)}; ${verdict} by content; ` +
+        `${count(receipt.filesKeptLive, 'live file')} kept`,
+    );
+    for (const mismatch of receipt.mismatches.slice(0, 10)) lines.push(`  differs: ${oneLine(mismatch)}`);
+    if (receipt.mismatches.length > 10) lines.push(`  … and ${receipt.mismatches.length - 10} more`);
+  }
+  const leftovers = view.result?.leftovers ?? view.failure?.report?.leftovers ?? [];
+  if (leftovers.length > 0) {
+    lines.push(style.color.yellow(`Left over, to be removed by hand: ${leftovers.map(oneLine).join(', ')}`));
+  }
+  lines.push(...blockerLines(view.failure?.report, style));
+  return lines;
+}
+
+function blockerLines(report: FailureReport | undefined, style: Style): string[] {
+  return (report?.plan?.findings ?? [])
+    .filter((finding) => finding.severity === 'blocker')
+    .flatMap((finding) => [
+      `${style.color.red(style.utf8 ? '✖' : 'x')} ${oneLine(finding.fact)}`,
+      ...(finding.remedy === undefined ? [] : [`  → ${oneLine(finding.remedy)}`]),
+    ]);
+}
+
+function ledgerLines(ledger: readonly LedgerEntry[]): string[] {
+  const what = { 'safety-snapshot': 'Snapshot B', 'recovery-disk': 'Recovery disk' };
+  return ledger.map((entry) => {
+    const note = entry.note === undefined ? '' : ` – ${oneLine(entry.note)}`;
+    return `${what[entry.purpose]} ${entry.id}: ${entry.state}${note}`;
+  });
+}
+
+function nextLines(view: RunView, self: string): string[] {
+  const id = view.workflowId;
+  if (view.execution === 'running') {
+    const preview = view.status === undefined ? [] : [`Cancel now would: ${oneLine(view.status.cancelPreview)}`];
+    return [...preview, `Next: \`${self} watch ${id}\` to follow it, \`${self} cancel ${id}\` to stop it`];
+  }
+  const { result, failure } = view;
+  const snapshotB = result?.safetySnapshotId ?? view.status?.safetySnapshotId;
+  const plan = result?.plan ?? failure?.report?.plan;
+  if (result?.outcome === 'rolled-back-not-synced' && plan !== undefined && snapshotB !== undefined) {
+    return [
+      `Next: \`${self} sync --region ${plan.regionId} --disk ${plan.diskId} --snapshot ${snapshotB} --path …\` to bring the data back`,
+    ];
+  }
+  return [];
+}
+
+/** One line per change between two looks at a run; for logs, where nothing can be redrawn. */
+export function transitions(before: RunView | undefined, after: RunView, options: StatusOptions): string[] {
+  const { style, now } = options;
+  const lines: string[] = [];
+  const known = new Map(before === undefined ? [] : stepsOf(before).map((step) => [step.id, step.state]));
+  for (const step of stepsOf(after)) {
+    const was = known.get(step.id) ?? 'pending';
+    if (step.state === was || step.state === 'pending') continue;
+    const number = step.number === undefined ? '' : `step ${step.number}: `;
+    const took = step.state === 'done' || step.state === 'failed' ? stepDuration(step, now) : '';
+    const tail = [took === '' ? '' : ` (${took})`, step.detail === undefined ? '' : `: ${oneLine(step.detail)}`].join(
+      '',
+    );
+    lines.push(`${stateMark(step.state, style)} ${number}${step.title}${tail}`);
+  }
+  const reset = after.status?.resetHappened;
+  if (after.kind === 'rollback' && reset !== undefined && reset !== (before?.status?.resetHappened ?? 'no')) {
+    lines.push(`RESET HAPPENED: ${RESET[reset]}`);
+  }
+  const retrying = after.retrying?.map((attempt) => attempt.message).join();
+  if (retrying !== before?.retrying?.map((attempt) => attempt.message).join()) {
+    for (const attempt of after.retrying ?? []) {
+      lines.push(`retrying ${attempt.activity} (attempt ${attempt.attempt}): ${oneLine(attempt.message)}`);
+    }
+  }
+  if (after.execution === 'running' && after.statusUnavailable !== before?.statusUnavailable) {
+    lines.push(
+      after.statusUnavailable === undefined
+        ? 'live status is back'
+        : `no live status: ${oneLine(after.statusUnavailable)}`,
+    );
+  }
+  return style.utf8 ? lines : lines.map(plainPunctuation);
+}
