@@ -1,0 +1,128 @@
+/**
+ * Stand-ins for the worker's activities, for tests of the workflows alone: each notes that it was called and answers as
+ * a healthy cloud would. A test replaces the ones it is about.
+ */
+import type { Activities } from '../../src/activities/index.ts';
+import type { RollbackPlan } from '../../src/contract/rollback.ts';
+
+export const DISK = 'd-bp1aaaaaaaaaaaaaaaaa';
+export const SNAPSHOT_A = 's-bp1aaaaaaaaaaaaaaaaa';
+export const SNAPSHOT_B = 's-bp1bbbbbbbbbbbbbbbbb';
+export const INSTANCE = 'i-bp1aaaaaaaaaaaaaaaaa';
+export const RECOVERY_DISK = 'd-bp1rrrrrrrrrrrrrrrrr';
+export const REGION = 'cn-hangzhou';
+
+export function plan(over: Partial<RollbackPlan> & { wasRunning?: boolean } = {}): RollbackPlan {
+  const { wasRunning = true, ...rest } = over;
+  return {
+    regionId: REGION,
+    diskId: DISK,
+    snapshotId: SNAPSHOT_A,
+    disk: {
+      id: DISK,
+      sizeGiB: 20,
+      category: 'cloud_essd',
+      performanceLevel: 'PL1',
+      kind: 'data',
+      zoneId: 'cn-hangzhou-h',
+      encrypted: false,
+      serial: 'bp1aaaaaaaaaaaaaaaaa',
+    },
+    target: { id: SNAPSHOT_A, createdAt: '2026-11-22T01:00:00Z', sizeGiB: 20 },
+    instance: { id: INSTANCE, name: 'shop', osName: 'Debian 12', wasRunning },
+    paths: ['/data/uploads'],
+    findings: [],
+    steps: [
+      'plan',
+      ...(wasRunning ? (['stopInstance'] as const) : []),
+      'takeSafetySnapshot',
+      'gate',
+      'resetDisk',
+      ...(wasRunning ? (['startInstance'] as const) : []),
+      'createRecoveryDisk',
+      'attachRecoveryDisk',
+      'connect',
+      'mountRecoveryDisk',
+      'copyBack',
+      'releaseRecoveryDisk',
+    ],
+    observedAt: '2026-11-22T02:00:00Z',
+    ...rest,
+  };
+}
+
+/** The activities and the order they were called in. */
+export function stubActivities(over: Partial<Activities> = {}): { activities: Activities; calls: string[] } {
+  const calls: string[] = [];
+  const pair = {
+    partition: 1,
+    fsType: 'ext4',
+    recoveryDevice: '/dev/disk/by-id/virtio-bp1rrrrrrrrrrrrrrrrr-part1',
+    originalMount: '/data',
+    paths: ['uploads'],
+  };
+  const job = { stage: 'done', filesDone: 3, filesTotal: 3, bytesDone: 30, bytesTotal: 30, message: '' } as const;
+  const healthy: Activities = {
+    planRollback: async () => plan(),
+    planSync: async () => plan(),
+    stopInstance: async () => ({ sent: true }),
+    awaitInstanceStopped: async () => ({ stoppedMode: 'KeepCharging' }),
+    startInstance: async () => ({ sent: true }),
+    awaitInstanceRunning: async () => undefined,
+    awaitAgentOnline: async () => undefined,
+    createSafetySnapshot: async () => ({ snapshotId: SNAPSHOT_B }),
+    findSafetySnapshot: async () => null,
+    awaitSnapshotAccomplished: async () => ({ createdAt: '2026-11-22T02:01:00Z', sizeGiB: 20 }),
+    checkGate: async () => ({
+      observedAt: '2026-11-22T02:02:00Z',
+      instanceStatus: 'Stopped',
+      stoppedMode: 'KeepCharging',
+      diskStatus: 'In_use',
+      safetySnapshotId: SNAPSHOT_B,
+      safetySnapshotCreatedAt: '2026-11-22T02:01:00Z',
+      targetSnapshotStatus: 'accomplished',
+      unfinishedSnapshots: 0,
+    }),
+    resetDisk: async () => ({ sent: true }),
+    awaitResetEnded: async () => ({ diskSizeGiB: 20 }),
+    createRecoveryDisk: async () => ({ diskId: RECOVERY_DISK, sizeGiB: 20 }),
+    findRecoveryDisk: async () => null,
+    awaitRecoveryDiskAvailable: async () => ({ serial: 'bp1rrrrrrrrrrrrrrrrr', sizeGiB: 20 }),
+    attachRecoveryDisk: async () => ({ sent: true }),
+    awaitRecoveryDiskAttached: async () => undefined,
+    detachRecoveryDisk: async () => ({ sent: true }),
+    awaitRecoveryDiskDetached: async () => undefined,
+    deleteRecoveryDisk: async () => ({ sent: true }),
+    awaitRecoveryDiskGone: async () => undefined,
+    awaitGuestReady: async () => ({ bootId: 'b' }),
+    findRecoveryDevice: async () => ({ originalDevice: '/dev/vdb', recoveryDevice: '/dev/vdc', fileSystems: [pair] }),
+    mountRecoveryDisk: async () => ({ mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] }),
+    startCopy: async () => ({ tool: 'rsync', alreadyRunning: false }),
+    awaitCopy: async () => ({ state: 'done', ...job }),
+    startVerification: async () => undefined,
+    awaitVerification: async () => ({
+      tool: 'rsync',
+      filesSelected: 3,
+      bytesSelected: 30,
+      filesCopied: 3,
+      bytesCopied: 30,
+      filesKeptLive: 0,
+      verified: true,
+      xattrsCompared: true,
+      digest: 'abc',
+      mismatches: [],
+    }),
+    unmountRecoveryDisk: async () => ({ unmounted: 1 }),
+  };
+  const merged = { ...healthy, ...over } as Record<string, (...args: never[]) => Promise<unknown>>;
+  const activities = Object.fromEntries(
+    Object.entries(merged).map(([name, activity]) => [
+      name,
+      (...args: never[]) => {
+        calls.push(name);
+        return activity(...args);
+      },
+    ]),
+  ) as unknown as Activities;
+  return { activities, calls };
+}
