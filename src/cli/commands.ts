@@ -20,7 +20,7 @@ import { listText } from './list-text.ts';
 import { liveView } from './live-view.ts';
 import { planText } from './plan-text.ts';
 import { checkWaiting, type RequestFlags, rollbackInput, syncInput, timeoutMs, type WaitFlags } from './request.ts';
-import { statusText } from './status-text.ts';
+import { resetHappened, statusText } from './status-text.ts';
 import { type OutputStream, oneLine, plainPunctuation, type Style, styleFor, type Surroundings } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -29,6 +29,9 @@ export const SCHEMA_VERSION = 1;
 
 /** How long `plan` waits by itself; it only reads, so anything longer means that something is wrong. */
 const PLAN_PATIENCE_MS = 120_000;
+
+/** How long a plan may go without anyone answering for it. */
+const NO_WORKER_PATIENCE_MS = 10_000;
 
 export interface CommonFlags {
   readonly output: 'text' | 'json';
@@ -308,11 +311,16 @@ async function observePlan(
   const patience = Math.min(limit ?? PLAN_PATIENCE_MS, PLAN_PATIENCE_MS);
   if (flags.output === 'text') world.stderr.write(`${line(style, 'reading disk, snapshots and instance …')}\n`);
   let saidRetrying = '';
+  let silentSince: number | undefined;
+  const noWorker = new AbortController();
   const followed = await follow(() => handle.view(), {
-    signal: context.signal,
+    signal: AbortSignal.any([context.signal, noWorker.signal]),
     timeoutMs: patience,
     intervalMs: 300,
     onView(view) {
+      // The server lists a worker for minutes after its death; a query shows the truth.
+      silentSince = view.statusUnavailable === undefined ? undefined : (silentSince ?? Date.now());
+      if (silentSince !== undefined && Date.now() - silentSince > NO_WORKER_PATIENCE_MS) noWorker.abort();
       for (const attempt of view.retrying ?? []) {
         if (attempt.message === saidRetrying) continue;
         saidRetrying = attempt.message;
@@ -331,7 +339,7 @@ async function observePlan(
   }
   // Read-only and of no use to anyone now; a failure to cancel it is no news either.
   await handle.cancel().catch(() => undefined);
-  if (followed.how === 'interrupted') {
+  if (context.signal.aborted) {
     return sayFailure(
       context,
       flags,
@@ -347,13 +355,8 @@ async function observePlan(
     return sayFailure(context, flags, exitCode, 'planFailed', message);
   }
   if (followed.view?.statusUnavailable !== undefined) {
-    return sayFailure(
-      context,
-      flags,
-      EXIT.unreachable,
-      'noWorker',
-      `no plan within ${formatDuration(patience)}: ${oneLine(followed.view.statusUnavailable)}`,
-    );
+    const message = `${oneLine(followed.view.statusUnavailable)} (no plan, nothing was changed)`;
+    return sayFailure(context, flags, EXIT.unreachable, 'noWorker', message);
   }
   return sayFailure(
     context,
@@ -402,6 +405,7 @@ function showRun(
 function runDocument(view: RunView): Record<string, unknown> {
   return {
     ...view,
+    ...(view.kind === 'rollback' ? { resetHappened: resetHappened(view) ?? 'unknown' } : {}),
     ...(view.result === undefined ? {} : { outcome: view.result.outcome, summary: view.result.summary }),
   };
 }
@@ -432,7 +436,9 @@ async function confirmed(context: Context, diskId: string): Promise<'yes' | 'no'
 function sayFailure(context: Context, flags: CommonFlags, exitCode: ExitCode, kind: string, message: string): ExitCode {
   const { world } = context;
   if (flags.output === 'json') json(world.stdout, { exitCode, error: { kind, message } });
-  world.stderr.write(`${line(styleFor(world.stderr, world, flags.color), message)}\n`);
+  const style = styleFor(world.stderr, world, flags.color);
+  const prefix = exitCode === EXIT.interrupted ? '' : `${style.color.red('error:')} `;
+  world.stderr.write(`${prefix}${line(style, message)}\n`);
   return exitCode;
 }
 

@@ -27,10 +27,11 @@ export async function follow(look: () => Promise<RunView>, options: FollowOption
   const startedAt = Date.now();
   let view: RunView | undefined;
   let silentSince: number | undefined;
+  const stopped = aborted(signal);
   for (;;) {
     if (signal.aborted) return { how: 'interrupted', view };
     try {
-      const seen = await Promise.race([look(), aborted(signal)]);
+      const seen = await Promise.race([look(), stopped]);
       if (seen === undefined) return { how: 'interrupted', view };
       silentSince = undefined;
       view = seen;

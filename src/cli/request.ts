@@ -154,6 +154,8 @@ function objection(issue: Issue, flags: RequestFlags, env: Env): string {
     const instead = flag === '--region' ? ` (or set ${REGION_VARIABLE})` : '';
     return `${flag}: is missing: give ${EXPECTED[flag] ?? 'a value'}${instead}`;
   }
+  if (issue.code === 'too_big' && issue.path.length === 2)
+    return `--path: ${value} are too many: at most 200 in one run`;
   const ours = issue.code === 'custom' || issue.code === 'invalid_format' || flag === '--path';
   const said = ours ? issue.message : `is not accepted: expected ${EXPECTED[flag] ?? 'another value'}`;
   const name = flag === '--region' && flags.region === undefined ? REGION_VARIABLE : flag;

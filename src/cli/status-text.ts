@@ -22,6 +22,8 @@ const RESET: Record<'no' | 'maybe' | 'yes', string> = {
   yes: 'YES – the disk went back to snapshot A',
 };
 
+const UNKNOWN_RESET = 'unknown – the run does not answer; look for a finished resetDisk in its history';
+
 export interface StatusOptions {
   readonly style: Style;
   /** Milliseconds since 1970. */
@@ -31,21 +33,20 @@ export interface StatusOptions {
 }
 
 export function statusText(view: RunView, options: StatusOptions): string {
-  const { style, now, self } = options;
+  const { style, self } = options;
+  // A step that was running when the run ended has not gone on since.
+  const now = view.closedAt === undefined ? options.now : Date.parse(view.closedAt);
   const { color } = style;
   const status = view.status;
-  const report = view.failure?.report;
   const steps = stepsOf(view);
   const lines: string[] = [];
 
   lines.push(`${color.bold(title(view))}  ${color.dim(timing(view, now))}`);
   lines.push(`${executionWord(view, style)}  ${oneLine(headline(view))}`);
   if (view.kind === 'rollback') {
-    const reset = status?.resetHappened ?? report?.resetHappened ?? resetOfResult(view.result);
-    if (reset !== undefined) {
-      const paint = { no: color.green, maybe: color.yellow, yes: color.yellow }[reset];
-      lines.push(`RESET HAPPENED: ${paint(RESET[reset])}`);
-    }
+    const reset = resetHappened(view);
+    const paint = { no: color.green, maybe: color.yellow, yes: color.yellow }[reset ?? 'maybe'];
+    lines.push(`RESET HAPPENED: ${paint(reset === undefined ? UNKNOWN_RESET : RESET[reset])}`);
   }
   if (view.statusUnavailable !== undefined && view.execution === 'running') {
     lines.push(color.yellow(`No live status: ${oneLine(view.statusUnavailable)}`));
@@ -75,8 +76,7 @@ function title(view: RunView): string {
 }
 
 function timing(view: RunSummary, now: number): string {
-  const end = view.closedAt === undefined ? now : Date.parse(view.closedAt);
-  return `${view.workflowId} · ${formatDuration(end - Date.parse(view.startedAt))}`;
+  return `${view.workflowId} · ${formatDuration(now - Date.parse(view.startedAt))}`;
 }
 
 function headline(view: RunView): string {
@@ -110,6 +110,11 @@ function stepsOf(view: RunView): readonly Step[] {
 
 function ledgerOf(view: RunView): readonly LedgerEntry[] {
   return view.result?.ledger ?? view.failure?.report?.ledger ?? view.status?.ledger ?? [];
+}
+
+/** Undefined when nobody can say: the run ended without a report and no worker answers for it. */
+export function resetHappened(view: RunView): 'no' | 'maybe' | 'yes' | undefined {
+  return view.status?.resetHappened ?? view.failure?.report?.resetHappened ?? resetOfResult(view.result);
 }
 
 function resetOfResult(result: RollbackResult | undefined): 'yes' | 'no' | undefined {
