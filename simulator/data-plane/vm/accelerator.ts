@@ -52,10 +52,10 @@ async function probe(image: GuestImage): Promise<boolean> {
   const consoleLog = join(folder, 'console.log');
   const child = spawnQemu(
     [
-      ...baseArguments('kvm'),
-      ...['-no-reboot', '-serial', 'file:console.log', '-kernel', image.kernel, '-initrd', image.initrd],
-      ...['-append', 'console=ttyS0 quiet panic=-1 boot_probe rdinit=/init'],
-    ],
+      baseArguments('kvm'),
+      ['-no-reboot', '-serial', 'file:console.log', '-kernel', image.kernel, '-initrd', image.initrd],
+      ['-append', 'console=ttyS0 quiet panic=-1 boot_probe'],
+    ].flat(),
     { cwd: folder, stderr: 'ignore' },
   );
   let ended = false;

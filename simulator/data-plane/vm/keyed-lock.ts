@@ -4,7 +4,7 @@ export class KeyedLock {
 
   /** Runs `work` once nobody else holds any of `keys`. All keys are queued for at once, so no two wait for each other. */
   async run<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
-    const before = keys.map((key) => this.#tails.get(key));
+    const before = keys.map((key) => this.#tails.get(key) ?? Promise.resolve());
     let release = (): void => undefined;
     const done = new Promise<void>((resolve) => {
       release = resolve;

@@ -12,13 +12,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findCommand } from '../../guest-image/run-command.ts';
 import type { GuestImage } from '../../guest-image/build.ts';
 import { AgentUnavailable, type AttachedDisk, type ExecRequest, type ExecResult, type FileToSend } from '../port.ts';
-import { RECEIVE_FILE, RUN_SCRIPT, STOP_SCRIPT } from './guest-scripts.ts';
+import { GUEST_SHELL, RECEIVE_FILE, RUN_SCRIPT, STOP_SCRIPT } from './guest-scripts.ts';
 import { CommandRefused, JsonSocket, NoAnswer } from './json-socket.ts';
 
 export type Accelerator = 'tcg' | 'kvm';
 
 /** The guest's memory. 256 MiB are enough for rsync over thousands of files; QEMU takes about as much for itself. */
 const MEMORY_MIB = 256;
+/** The second line switches off hardening that only costs an emulated guest time. */
+const KERNEL_ARGUMENTS =
+  'console=ttyS0 quiet panic=0 reboot=t ' +
+  'mitigations=off nokaslr lsm=capability audit=0 init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off';
 const UNPLUG_RETRY_MS = 5_000;
 const UNPLUG_LIMIT_MS = 120_000;
 
@@ -34,20 +38,9 @@ export interface MachineOptions {
 /** Arguments every QEMU of ours begins with; also those of the boot probe. */
 export function baseArguments(accelerator: Accelerator): string[] {
   return [
-    ...(accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,tb-size=64', '-cpu', 'Nehalem']),
-    ...[
-      '-M',
-      'pc,usb=off',
-      '-m',
-      String(MEMORY_MIB),
-      '-smp',
-      '1',
-      '-nodefaults',
-      '-no-user-config',
-      '-display',
-      'none',
-    ],
-  ];
+    accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,tb-size=64', '-cpu', 'Nehalem'],
+    ['-M', 'pc,usb=off', '-m', String(MEMORY_MIB), '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none'],
+  ].flat();
 }
 
 /** Starts QEMU so that it is killed when this process ends, even by SIGKILL. */
@@ -102,8 +95,11 @@ export class Machine {
     this.#process = child;
     this.#folder = options.folder;
     this.#disks = new Map(options.disks.map((disk) => [disk.diskId, { diskId: disk.diskId, serial: disk.serial }]));
-    this.ended = once(child, 'exit').then(() => {
-      this.#isRunning = false;
+    this.ended = new Promise((resolve) => {
+      child.once('exit', () => {
+        this.#isRunning = false;
+        resolve();
+      });
     });
   }
 
@@ -114,18 +110,21 @@ export class Machine {
     await fs.mkdir(folder, { recursive: true });
     for (const name of ['monitor.sock', 'agent.sock', 'console.log']) await fs.rm(join(folder, name), { force: true });
     const args = [
-      ...['-name', options.instanceId, ...baseArguments(options.accelerator)],
+      ['-name', options.instanceId],
+      baseArguments(options.accelerator),
       // Paths are relative to the folder: a socket's path may have 107 bytes only.
-      ...['-serial', 'file:console.log', '-qmp', 'unix:monitor.sock,server=on,wait=off'],
-      ...['-kernel', image.kernel, '-initrd', image.initrd],
-      ...['-append', 'console=ttyS0 quiet panic=0 reboot=t mitigations=off nokaslr'],
-      ...options.disks.flatMap((disk) => [
-        ...['-blockdev', JSON.stringify(blockNode(disk))],
-        ...['-device', `virtio-blk-pci,id=v-${disk.serial},drive=n-${disk.serial},serial=${disk.serial}`],
+      ['-serial', 'file:console.log', '-qmp', 'unix:monitor.sock,server=on,wait=off'],
+      ['-kernel', image.kernel, '-initrd', image.initrd],
+      ['-append', KERNEL_ARGUMENTS],
+      ...options.disks.map((disk) => [
+        '-blockdev',
+        JSON.stringify(blockNode(disk)),
+        '-device',
+        `virtio-blk-pci,id=v-${disk.serial},drive=n-${disk.serial},serial=${disk.serial}`,
       ]),
-      ...['-device', 'virtio-serial-pci', '-chardev', 'socket,path=agent.sock,server=on,wait=off,id=agent'],
-      ...['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
-    ];
+      ['-device', 'virtio-serial-pci', '-chardev', 'socket,path=agent.sock,server=on,wait=off,id=agent'],
+      ['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
+    ].flat();
     const stderr = openSync(join(folder, 'qemu.log'), 'w');
     const child = spawnQemu(args, { cwd: folder, stderr });
     closeSync(stderr);
@@ -217,17 +216,16 @@ export class Machine {
     const disk = this.#disks.get(diskId);
     if (disk === undefined) return;
     const device = `v-${disk.serial}`;
-    let gone = false;
-    let wake = (): void => undefined;
+    const unplug = { isDone: false, wake: (): void => undefined };
     const onDeleted = (data: { device?: string }): void => {
       if (data.device !== device) return;
-      gone = true;
-      wake();
+      unplug.isDone = true;
+      unplug.wake();
     };
     this.#monitor.events.on('DEVICE_DELETED', onDeleted);
     try {
       const limit = Date.now() + UNPLUG_LIMIT_MS;
-      while (!gone && this.#isRunning) {
+      while (!unplug.isDone && this.#isRunning) {
         if (Date.now() > limit) {
           throw new Error(
             `guest ${this.instanceId} did not let go of disk ${diskId} within ${UNPLUG_LIMIT_MS / 1000} s; console: ${this.consoleTail()}`,
@@ -236,11 +234,11 @@ export class Machine {
         await this.#monitor.command('device_del', { id: device }).catch((error: unknown) => {
           // Refused: already being unplugged, or gone since.
           if (!(error instanceof CommandRefused)) throw error;
-          if (error.message.includes('not found')) gone = true;
+          if (error.message.includes('not found')) unplug.isDone = true;
         });
-        if (gone) break;
+        if (unplug.isDone) break;
         const deleted = new Promise<void>((resolve) => {
-          wake = resolve;
+          unplug.wake = resolve;
         });
         await Promise.race([deleted, this.ended, sleep(UNPLUG_RETRY_MS, undefined, { ref: false })]);
       }
@@ -300,7 +298,7 @@ export class Machine {
     return { exitCode, message: output.toString('utf8').trim() };
   }
 
-  /** Starts bash in the guest, answers its process number there. Throws AgentUnavailable when it was not started. */
+  /** Starts a shell in the guest, answers its process number there. Throws AgentUnavailable when it was not started. */
   async #startInGuest(script: string, args: readonly string[], input: Buffer = Buffer.alloc(0)): Promise<number> {
     if (!(await this.agentAnswers(10_000))) {
       throw new AgentUnavailable(
@@ -309,8 +307,8 @@ export class Machine {
     }
     try {
       const answer = (await this.#agent.command('guest-exec', {
-        path: '/bin/bash',
-        arg: ['-c', script, 'ecs-exec', ...args],
+        path: GUEST_SHELL,
+        arg: ['sh', '-c', script, 'ecs-exec', ...args],
         'input-data': input.toString('base64'),
         'capture-output': true,
       })) as { pid: number };
@@ -323,7 +321,7 @@ export class Machine {
   }
 
   async #waitInGuest(pid: number): Promise<{ exitCode: number; output: Buffer }> {
-    for (let pause = 25; ; pause = Math.min(pause * 1.3, 400)) {
+    for (let pause = 20; ; pause = Math.min(pause * 1.3, 400)) {
       await sleep(pause);
       let status: { exited: boolean; exitcode?: number; signal?: number; 'out-data'?: string; 'err-data'?: string };
       try {
