@@ -73,8 +73,8 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
   const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const endpoint =
     options.endpoint === undefined
-      ? `of region ${regionId}`
-      : `${options.endpoint.protocol}://${options.endpoint.host}`;
+      ? `the ECS endpoint of region ${regionId}`
+      : `the ECS endpoint ${options.endpoint.protocol}://${options.endpoint.host}`;
   let opening: Promise<{ sdk: Sdk; client: EcsClient; runtime: Runtime }> | undefined;
 
   const open = async (): Promise<{ sdk: Sdk; client: EcsClient; runtime: Runtime }> => {
@@ -105,7 +105,10 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
       secrets: [...source.secrets(), ...(about.secrets ?? [])],
     });
     try {
-      opening ??= open();
+      opening ??= open().catch((error: unknown) => {
+        opening = undefined;
+        throw error;
+      });
       const { sdk, client, runtime } = await opening;
       // Before the clock of the call starts: a slow lookup must not look like a lost answer.
       await source.lookup();
@@ -216,8 +219,8 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
         { what: invokeId },
       );
       return check('DescribeInvocationResults', invokeId, () => {
-        const results = required(body.invocation, 'Invocation').invocationResults?.invocationResult ?? [];
-        const [result] = results;
+        if (body.invocation === undefined) required(body.requestId, 'Invocation');
+        const [result] = body.invocation?.invocationResults?.invocationResult ?? [];
         return result === undefined ? undefined : toInvocation(invokeId, result);
       });
     } catch (error) {
@@ -299,8 +302,8 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
 
     disksOf: (instanceId) => disksWhere(`of ${instanceId}`, { instanceId }),
     snapshotsOf: (diskId) => snapshotsWhere(`of ${diskId}`, { diskId }),
-    disksTagged: (tags) => disksWhere('by tag', { tag: wireTags(tags) }),
-    snapshotsTagged: (tags) => snapshotsWhere('by tag', { tag: wireTags(tags) }),
+    disksTagged: async (tags) => disksWhere('by tag', { tag: someTags('DescribeDisks', tags) }),
+    snapshotsTagged: async (tags) => snapshotsWhere('by tag', { tag: someTags('DescribeSnapshots', tags) }),
 
     async createSnapshot(request) {
       const what = `of ${request.diskId}`;
@@ -513,6 +516,14 @@ const wireTags = (tags: Readonly<Record<string, string>>): never =>
   Object.entries(tags)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]): WireTag => ({ key, value })) as never;
+
+/** No tag at all would match everything in the region. */
+function someTags(action: Action, tags: Readonly<Record<string, string>>): never {
+  if (Object.keys(tags).length === 0) {
+    throw new CloudError({ kind: 'invalid', action, code: 'NoTags', message: `${action} by tag: no tag was given` });
+  }
+  return wireTags(tags);
+}
 
 const paged = (nextToken: string | undefined): { nextToken?: string } => (nextToken === undefined ? {} : { nextToken });
 

@@ -269,10 +269,11 @@ function kindByShape(code: string, repeatable: boolean, status: number | undefin
   if (/^(Forbidden|NoPermission|InvalidAccountStatus|Account)(\.|$)/.test(code)) return 'denied';
   if (/(^|\.)NotFound$/.test(code)) return 'notFound';
   if (code.startsWith('QuotaExceed') || /(ExceedQuota|LimitExceed(ed)?)$/.test(code)) return 'quota';
-  if (/^(IncorrectDiskStatus|IncorrectInstanceStatus)\./.test(code)) return 'conflict';
-  if (code.startsWith('OperationDenied.')) return 'conflict';
+  if (/^(IncorrectDiskStatus|IncorrectInstanceStatus|OperationDenied|InvalidOperation)\./.test(code)) return 'conflict';
   if (/^(Invalid|Missing|Incomplete|Unsupported|Duplicate|NumberExceed)/i.test(code)) return 'invalid';
   if (/(NotSupport(ed)?|Malformed|Mismatch)$/.test(code)) return 'invalid';
+  if (status === 429) return 'throttled';
+  if (status === 409) return 'notReady';
   // A Code nobody has listed: 5xx and a missing status may hide an effect; a 4xx is a refusal.
   return status !== undefined && status >= 400 && status < 500 ? 'invalid' : fault;
 }

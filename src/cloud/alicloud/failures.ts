@@ -11,7 +11,7 @@ export interface CallContext {
   readonly action: Action;
   /** Ids the call is about, such as `d-bp1…`; never parameters. */
   readonly what: string;
-  /** Where it went, `host:port` or the region's own endpoint. */
+  /** Where it went, as the subject of a sentence. */
   readonly endpoint: string;
   readonly dryRun?: boolean;
   /** Values that no message may contain: keys, tokens, scripts. */
@@ -47,7 +47,7 @@ export class CredentialsUnavailable extends Error {
 /** Socket errors that happen before a request can leave this machine. */
 const NOT_SENT: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'nothing listens there'],
-  ['ENOTFOUND', 'the host name is not known'],
+  ['ENOTFOUND', 'the host name is not known; check the endpoint, or the region id'],
   ['EAI_AGAIN', 'the host name cannot be looked up now'],
   ['EHOSTUNREACH', 'there is no route to the host'],
   ['ENETUNREACH', 'there is no route to the network'],
@@ -183,7 +183,7 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
   const seen = examine(thrown);
   const notSent = seen.statusCode === undefined && seen.code !== undefined ? NOT_SENT.get(seen.code) : undefined;
   if (seen.code !== undefined && notSent !== undefined) {
-    return make('unreachable', seen.code, `cannot reach the ECS endpoint ${endpoint}: ${notSent} (${seen.code})`);
+    return make('unreachable', seen.code, `cannot reach ${endpoint}: ${notSent} (${seen.code})`);
   }
   if (seen.name === 'SyntaxError') {
     // The status is lost here. An answer that begins with "<" is a web page; anything else may be a real answer cut short.
@@ -194,8 +194,9 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
   if (seen.name === 'RequestTimeoutError' || seen.name === 'TimeoutError') {
     return make(lost, 'RequestTimeout', `${endpoint} did not answer in time${doubt}`);
   }
-  if (/type of .* is mismatch/i.test(seen.message) && seen.statusCode === undefined) {
-    const message = `${endpoint} answered with a field of another type than the ECS API's${doubt}`;
+  // A TypeError comes up in the SDK when an answer is `null` or has an object where it reads a list.
+  if (/type of .* is mismatch/i.test(seen.message) || seen.name === 'TypeError') {
+    const message = `${endpoint} answered, but not as the ECS API does (a field of another type)${doubt}`;
     return make(repeatable ? 'unreachable' : 'unknownOutcome', 'MalformedAnswer', message);
   }
   const fromService = /^(ClientError|ServerError|ThrottlingError|AlibabaCloudError)$/.test(seen.name);

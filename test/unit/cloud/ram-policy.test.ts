@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ACTIONS } from '../../../src/cloud/alicloud/actions.ts';
+
+interface Statement {
+  Effect: string;
+  Action: string | string[];
+  Resource: string | string[];
+}
+const policy = JSON.parse(readFileSync(new URL('../../../deploy/ram-policy.json', import.meta.url), 'utf8')) as {
+  Version: string;
+  Statement: Statement[];
+};
+const list = (value: string | string[]): string[] => (typeof value === 'string' ? [value] : value);
+
+describe('deploy/ram-policy.json', () => {
+  it('allows exactly what the client calls', () => {
+    const allowed = policy.Statement.flatMap(({ Action }) => list(Action));
+    expect(allowed.toSorted()).toEqual(
+      Object.keys(ACTIONS)
+        .map((action) => `ecs:${action}`)
+        .toSorted(),
+    );
+  });
+
+  it('gives effects to named kinds of resource only', () => {
+    expect(policy.Version).toBe('1');
+    for (const { Effect, Action, Resource } of policy.Statement) {
+      expect(Effect).toBe('Allow');
+      const effects = list(Action).filter((action) => !action.startsWith('ecs:Describe'));
+      if (effects.length > 0) for (const arn of list(Resource)) expect(arn).toMatch(/^acs:ecs:\*:\*:[a-z]+\/\*$/);
+    }
+  });
+});
