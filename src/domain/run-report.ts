@@ -17,9 +17,12 @@ export function currentDetails(status: RunStatus): string {
       ? []
       : [`- Snapshot B, the state just before the reset: \`${status.safetySnapshotId}\``]),
     ...(status.recoveryDiskId === undefined ? [] : [`- Recovery disk made from B: \`${status.recoveryDiskId}\``]),
-    `- Cancel now would: ${status.cancelPreview}`,
     '',
+    '#### Steps',
     ...status.steps.map(stepLine),
+    '',
+    '#### If you cancel now',
+    status.cancelPreview,
     ...status.findings
       .filter((finding) => finding.severity !== 'info')
       .map(

@@ -5,7 +5,7 @@ import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import type { CopyReceipt, PlannedDisk, SyncSelection } from '../contract/rollback.ts';
 import { failureText } from './failure-text.ts';
 import { effects, effectsBeforeReset, scripts, transfers, waits } from './policies.ts';
-import { isExpected, type Run } from './run.ts';
+import { isExpected, type Run, type Summary } from './run.ts';
 
 export interface BringBackScene {
   readonly regionId: string;
@@ -43,9 +43,9 @@ export function createRecoveryDisk(
 ): Promise<RecoveryDisk> {
   return run.step(
     'createRecoveryDisk',
-    async () => {
+    async (summary) => {
       const { diskId } = await effectsBeforeReset.createRecoveryDisk.executeWithOptions(
-        { summary: `Create a disk from ${source.snapshotId}` },
+        summary(`Create a disk from ${source.snapshotId}`),
         [
           {
             ...run.identity,
@@ -60,7 +60,7 @@ export function createRecoveryDisk(
       run.record({ kind: 'disk', id: diskId, purpose: 'recovery-disk', state: 'made' });
       const ref = refTo(run, scene, diskId);
       const available = await waits.awaitRecoveryDiskAvailable.executeWithOptions(
-        { summary: `Wait until ${diskId} is Available` },
+        summary(`Wait until ${diskId} is Available`),
         [ref],
       );
       return { ref, ...available };
@@ -74,22 +74,20 @@ export async function copyFromRecoveryDisk(run: Run, scene: BringBackScene, disk
   const { ref } = disk;
   const guest = { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId };
 
-  await run.step('attachRecoveryDisk', async () => {
-    await effects.attachRecoveryDisk.executeWithOptions(
-      { summary: `Attach ${ref.recoveryDiskId} to ${ref.instanceId}` },
-      [ref],
-    );
-    await waits.awaitRecoveryDiskAttached.executeWithOptions(
-      { summary: `Wait until ${ref.recoveryDiskId} is attached` },
-      [ref],
-    );
+  await run.step('attachRecoveryDisk', async (summary) => {
+    await effects.attachRecoveryDisk.executeWithOptions(summary(`Attach ${ref.recoveryDiskId} to ${ref.instanceId}`), [
+      ref,
+    ]);
+    await waits.awaitRecoveryDiskAttached.executeWithOptions(summary(`Wait until ${ref.recoveryDiskId} is attached`), [
+      ref,
+    ]);
   });
 
   const found = await run.step(
     'connect',
-    async () => {
-      await waits.awaitAgentOnline.executeWithOptions({ summary: 'Wait for the Cloud Assistant agent' }, [guest]);
-      return scripts.findRecoveryDevice.executeWithOptions({ summary: 'Find both disks in the guest by serial' }, [
+    async (summary) => {
+      await waits.awaitAgentOnline.executeWithOptions(summary('Wait for the Cloud Assistant agent'), [guest]);
+      return scripts.findRecoveryDevice.executeWithOptions(summary('Find both disks in the guest by serial'), [
         {
           ...guest,
           originalSerial: scene.original.serial,
@@ -105,8 +103,8 @@ export async function copyFromRecoveryDisk(run: Run, scene: BringBackScene, disk
 
   const { mounts } = await run.step(
     'mountRecoveryDisk',
-    () =>
-      scripts.mountRecoveryDisk.executeWithOptions({ summary: 'Mount the recovery disk read-only' }, [
+    (summary) =>
+      scripts.mountRecoveryDisk.executeWithOptions(summary('Mount the recovery disk read-only'), [
         { ...guest, fileSystems: found.fileSystems },
       ]),
     (mounted) => mounted.mounts.map((m) => `${m.fsType} at ${m.recoveryMount}`).join(', '),
@@ -114,13 +112,13 @@ export async function copyFromRecoveryDisk(run: Run, scene: BringBackScene, disk
 
   return run.step(
     'copyBack',
-    async () => {
-      await copyUntilDone(guest, mounts, scene.selection.conflictPolicy);
-      await scripts.startVerification.executeWithOptions({ summary: 'Start comparing what was copied' }, [
+    async (summary) => {
+      await copyUntilDone(summary, guest, mounts, scene.selection.conflictPolicy);
+      await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [
         { ...guest, mounts },
       ]);
       const receipt = await transfers.awaitVerification.executeWithOptions(
-        { summary: 'Wait until every copied file is compared' },
+        summary('Wait until every copied file is compared'),
         [guest],
       );
       run.receipt = receipt;
@@ -138,16 +136,17 @@ export async function copyFromRecoveryDisk(run: Run, scene: BringBackScene, disk
 }
 
 async function copyUntilDone(
+  summary: Summary,
   guest: { run: string; regionId: string; instanceId: string },
   mounts: Parameters<typeof scripts.startCopy>[0]['mounts'],
   conflictPolicy: SyncSelection['conflictPolicy'],
 ): Promise<void> {
   for (let start = 1; ; start += 1) {
-    await scripts.startCopy.executeWithOptions({ summary: `Start the copy in the guest (${conflictPolicy})` }, [
+    await scripts.startCopy.executeWithOptions(summary(`Start the copy in the guest (${conflictPolicy})`), [
       { ...guest, mounts, conflictPolicy },
     ]);
     try {
-      await transfers.awaitCopy.executeWithOptions({ summary: 'Wait until the copy in the guest has ended' }, [guest]);
+      await transfers.awaitCopy.executeWithOptions(summary('Wait until the copy in the guest has ended'), [guest]);
       return;
     } catch (error) {
       const stopped = failureText(error).kind === ACTIVITY_FAILURE.guest;
@@ -174,21 +173,19 @@ export async function releaseRecoveryDisk(run: Run, scene: BringBackScene): Prom
     run.recoveryDiskId = diskId;
     const ref = refTo(run, scene, diskId);
     try {
-      await run.step('releaseRecoveryDisk', async () => {
+      await run.step('releaseRecoveryDisk', async (summary) => {
         const wasAttached = run.hasBegun('attachRecoveryDisk');
         if (run.hasBegun('mountRecoveryDisk')) {
-          await scripts.unmountRecoveryDisk.executeWithOptions({ summary: 'Unmount the recovery disk' }, [
+          await scripts.unmountRecoveryDisk.executeWithOptions(summary('Unmount the recovery disk'), [
             { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId },
           ]);
         }
         if (wasAttached) {
-          await effects.detachRecoveryDisk.executeWithOptions({ summary: `Detach ${diskId}` }, [ref]);
-          await waits.awaitRecoveryDiskDetached.executeWithOptions({ summary: `Wait until ${diskId} is detached` }, [
-            ref,
-          ]);
+          await effects.detachRecoveryDisk.executeWithOptions(summary(`Detach ${diskId}`), [ref]);
+          await waits.awaitRecoveryDiskDetached.executeWithOptions(summary(`Wait until ${diskId} is detached`), [ref]);
         }
-        await effects.deleteRecoveryDisk.executeWithOptions({ summary: `Delete ${diskId}` }, [ref]);
-        await waits.awaitRecoveryDiskGone.executeWithOptions({ summary: `Wait until ${diskId} is gone` }, [ref]);
+        await effects.deleteRecoveryDisk.executeWithOptions(summary(`Delete ${diskId}`), [ref]);
+        await waits.awaitRecoveryDiskGone.executeWithOptions(summary(`Wait until ${diskId} is gone`), [ref]);
       });
       run.record({ kind: 'disk', id: diskId, purpose: 'recovery-disk', state: 'released' });
     } catch (error) {

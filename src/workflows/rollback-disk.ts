@@ -24,7 +24,7 @@ import {
 import { failureText } from './failure-text.ts';
 import { parseInput } from './input.ts';
 import { effects, effectsBeforeReset, reads, scripts, stopWait, waits } from './policies.ts';
-import { isExpected, Run } from './run.ts';
+import { isExpected, Run, type Summary } from './run.ts';
 
 interface Scene {
   readonly input: RollbackInput;
@@ -37,7 +37,9 @@ export async function rollbackDisk(request: RollbackRequest): Promise<RollbackRe
   const input = parseInput(rollbackInputSchema, request);
   const run = new Run('rollback', input);
 
-  const plan = await run.checkPlan(() => reads.planRollback(input));
+  const plan = await run.checkPlan((summary) =>
+    reads.planRollback.executeWithOptions(summary('Read everything, change nothing'), [input]),
+  );
   if (input.dryRun) return run.end('planned', plannedSummary(plan));
   const { disk, instance } = plan;
   if (blockersOf(plan).length > 0 || disk === undefined || instance === undefined) throw run.refused(plan);
@@ -94,20 +96,20 @@ export async function rollbackDisk(request: RollbackRequest): Promise<RollbackRe
 
 async function stopInstance(run: Run, { input, instance }: Scene): Promise<void> {
   const ref = { regionId: input.regionId, instanceId: instance.id };
-  await run.step('stopInstance', async () => {
+  await run.step('stopInstance', async (summary) => {
     // Before the call: a reply that is lost must not hide that the instance is to be started again.
     run.stoppedByUs = true;
     await effectsBeforeReset.stopInstance.executeWithOptions(
-      { summary: `Stop ${instance.id}, keep its capacity (KeepCharging)` },
+      summary(`Stop ${instance.id}, keep its capacity (KeepCharging)`),
       [{ ...ref, force: false }],
     );
-    const wait = { summary: `Wait until ${instance.id} is Stopped` };
+    const wait = summary(`Wait until ${instance.id} is Stopped`);
     try {
       await stopWait.awaitInstanceStopped.executeWithOptions(wait, [ref]);
     } catch (error) {
       if (!input.forceStop || !isExpected(error) || isCancellation(error)) throw error;
       await effectsBeforeReset.stopInstance.executeWithOptions(
-        { summary: `Force ${instance.id} off: it did not go down by itself` },
+        summary(`Force ${instance.id} off: it did not go down by itself`),
         [{ ...ref, force: true }],
       );
       await stopWait.awaitInstanceStopped.executeWithOptions(wait, [ref]);
@@ -119,9 +121,9 @@ async function stopInstance(run: Run, { input, instance }: Scene): Promise<void>
 async function takeSafetySnapshot(run: Run, { input, disk }: Scene): Promise<void> {
   await run.step(
     'takeSafetySnapshot',
-    async () => {
+    async (summary) => {
       const { snapshotId } = await effectsBeforeReset.createSafetySnapshot.executeWithOptions(
-        { summary: `Create snapshot B of ${disk.id}` },
+        summary(`Create snapshot B of ${disk.id}`),
         [
           {
             ...run.identity,
@@ -141,7 +143,7 @@ async function takeSafetySnapshot(run: Run, { input, disk }: Scene): Promise<voi
         note: `the cloud deletes it after ${input.safetySnapshotRetentionDays} days`,
       });
       const finished = await waits.awaitSnapshotAccomplished.executeWithOptions(
-        { summary: `Wait until snapshot B (${snapshotId}) is accomplished` },
+        summary(`Wait until snapshot B (${snapshotId}) is accomplished`),
         [{ regionId: input.regionId, snapshotId }],
       );
       run.safetySnapshotSizeGiB = finished.sizeGiB;
@@ -163,8 +165,8 @@ const resetInput = (run: Run, { input, disk, instance }: Scene) => ({
 async function passGate(run: Run, scene: Scene): Promise<void> {
   run.gate = await run.step(
     'gate',
-    () =>
-      effectsBeforeReset.checkGate.executeWithOptions({ summary: 'Re-read everything the reset depends on' }, [
+    (summary) =>
+      effectsBeforeReset.checkGate.executeWithOptions(summary('Re-read everything the reset depends on'), [
         resetInput(run, scene),
       ]),
     (evidence) => `instance ${evidence.instanceStatus}, B finished, no snapshot in progress`,
@@ -175,19 +177,19 @@ async function passGate(run: Run, scene: Scene): Promise<void> {
 async function resetDisk(run: Run, scene: Scene): Promise<void> {
   await run.step(
     'resetDisk',
-    async () => {
+    async (summary) => {
       run.resetHappened = 'maybe';
       run.enter('resetting', `Resetting ${scene.disk.id} to snapshot A`);
       try {
         await effects.resetDisk.executeWithOptions(
-          { summary: `POINT OF NO RETURN: reset ${scene.disk.id} to ${scene.input.snapshotId}` },
+          summary(`POINT OF NO RETURN: reset ${scene.disk.id} to ${scene.input.snapshotId}`),
           [resetInput(run, scene)],
         );
       } catch (error) {
         if (failureText(error).kind === ACTIVITY_FAILURE.resetRefused) run.resetHappened = 'no';
         throw error;
       }
-      await waits.awaitResetEnded.executeWithOptions({ summary: 'Wait until the reset has ended' }, [
+      await waits.awaitResetEnded.executeWithOptions(summary('Wait until the reset has ended'), [
         resetInput(run, scene),
       ]);
       run.resetHappened = 'yes';
@@ -198,19 +200,19 @@ async function resetDisk(run: Run, scene: Scene): Promise<void> {
 
 async function startInstance(run: Run, { input, instance }: Scene): Promise<void> {
   const ref = { regionId: input.regionId, instanceId: instance.id };
-  await run.step('startInstance', async () => {
-    await startAndAwaitRunning(instance.id, ref);
+  await run.step('startInstance', async (summary) => {
+    await startAndAwaitRunning(summary, ref);
     // The recovery disk carries the same file system ids as the original: it must not appear before the guest has booted.
     if (input.sync !== undefined) {
-      await waits.awaitAgentOnline.executeWithOptions({ summary: 'Wait for the Cloud Assistant agent' }, [ref]);
-      await scripts.awaitGuestReady.executeWithOptions({ summary: 'Wait until the guest has booted' }, [ref]);
+      await waits.awaitAgentOnline.executeWithOptions(summary('Wait for the Cloud Assistant agent'), [ref]);
+      await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
     }
   });
 }
 
-async function startAndAwaitRunning(instanceId: string, ref: { regionId: string; instanceId: string }): Promise<void> {
-  await effects.startInstance.executeWithOptions({ summary: `Start ${instanceId}` }, [ref]);
-  await waits.awaitInstanceRunning.executeWithOptions({ summary: `Wait until ${instanceId} is Running` }, [ref]);
+async function startAndAwaitRunning(summary: Summary, ref: { regionId: string; instanceId: string }): Promise<void> {
+  await effects.startInstance.executeWithOptions(summary(`Start ${ref.instanceId}`), [ref]);
+  await waits.awaitInstanceRunning.executeWithOptions(summary(`Wait until ${ref.instanceId} is Running`), [ref]);
 }
 
 /** Beside reset and start, for time: it needs only B. */
@@ -315,7 +317,10 @@ async function putBack(run: Run, { input, instance }: Scene): Promise<void> {
       }
     }
     if (run.stoppedByUs) {
-      await startAndAwaitRunning(instance.id, { regionId: input.regionId, instanceId: instance.id });
+      await startAndAwaitRunning((text) => ({ summary: `Putting back: ${text}` }), {
+        regionId: input.regionId,
+        instanceId: instance.id,
+      });
     }
   } catch (error) {
     if (!isExpected(error)) throw error;

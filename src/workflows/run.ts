@@ -57,6 +57,9 @@ const PHASE_OF: Record<StepId, Phase> = {
   releaseRecoveryDisk: 'releasing',
 };
 
+/** Options that show what an activity is for in the UI's timeline, with the number of its step. */
+export type Summary = (text: string) => { summary: string };
+
 const now = () => new Date().toISOString();
 
 export class Run {
@@ -100,7 +103,7 @@ export class Run {
   }
 
   /** The first step; what the plan activity could not read at all ends the run here. */
-  async checkPlan(look: () => Promise<RollbackPlan>): Promise<RollbackPlan> {
+  async checkPlan(look: (summary: Summary) => Promise<RollbackPlan>): Promise<RollbackPlan> {
     try {
       const plan = await this.step('plan', look, (seen) => {
         const blockers = blockersOf(seen).length;
@@ -134,13 +137,14 @@ export class Run {
    * Runs one step: its start, end and outcome are what query, details and result show, and all its events are one group
    * in the UI. `detail` turns the result into the line shown beside it.
    */
-  async step<T>(id: StepId, body: () => Promise<T>, detail?: (result: T) => string): Promise<T> {
+  async step<T>(id: StepId, body: (summary: Summary) => Promise<T>, detail?: (result: T) => string): Promise<T> {
     const { title, number } = STEP_TITLES.find((step) => step.id === id) ?? { title: id };
     this.#change(id, { state: 'running', startedAt: now() });
     this.enter(PHASE_OF[id], title);
     try {
       const label = number === undefined ? title : `Step ${number} of 8: ${title}`;
-      const result = await createEventGroup(label, { id }).withScope(body);
+      const summary: Summary = (text) => ({ summary: number === undefined ? text : `Step ${number}/8: ${text}` });
+      const result = await createEventGroup(label, { id }).withScope(() => body(summary));
       this.#change(id, { state: 'done', endedAt: now(), ...(detail === undefined ? {} : { detail: detail(result) }) });
       this.#show();
       return result;

@@ -13,7 +13,9 @@ export async function syncFromSnapshot(request: SyncRequest): Promise<RollbackRe
   const input = parseInput(syncInputSchema, request);
   const run = new Run('sync', input);
 
-  const plan = await run.checkPlan(() => reads.planSync(input));
+  const plan = await run.checkPlan((summary) =>
+    reads.planSync.executeWithOptions(summary('Read everything, change nothing'), [input]),
+  );
   const { disk, instance, target } = plan;
   const blockers = blockersOf(plan);
   if (input.dryRun) {
