@@ -95,6 +95,7 @@ export interface ConnectOptions {
   readonly namespace?: string;
   /** A profile of temporal.toml; over TEMPORAL_PROFILE. */
   readonly profile?: string;
+  /** Over ECS_ROLLBACK_TASK_QUEUE, which the worker reads, too. */
   readonly taskQueue?: string;
   /** Default 3,000. */
   readonly connectTimeoutMs?: number;
@@ -243,7 +244,7 @@ export class RollbackClient {
       temporal: new sdk.Client({ connection, namespace }),
       address,
       namespace,
-      taskQueue: options.taskQueue ?? DEFAULT_TASK_QUEUE,
+      taskQueue: options.taskQueue ?? (process.env.ECS_ROLLBACK_TASK_QUEUE || DEFAULT_TASK_QUEUE),
     });
   }
 

@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline/promises';
 import { ClientError, type ConnectOptions, RollbackClient, type RunHandle, type RunView } from '../client.ts';
-import { DEFAULT_TASK_QUEUE, rollbackWorkflowId, syncWorkflowId } from '../contract/ids.ts';
+import { rollbackWorkflowId, syncWorkflowId } from '../contract/ids.ts';
 import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
 import { formatDuration } from './durations.ts';
 import {
@@ -27,8 +27,11 @@ import { UsageError } from './usage-error.ts';
 /** Of every JSON document; raised when a field changes its meaning or goes away. */
 export const SCHEMA_VERSION = 1;
 
-/** How long `plan` waits by itself; it only reads, so anything longer means that something is wrong. */
-const PLAN_PATIENCE_MS = 120_000;
+/**
+ * How long `plan` waits by itself. It only reads, in at most three tries of 90 s, so anything longer means that something
+ * is wrong.
+ */
+const PLAN_PATIENCE_MS = 300_000;
 
 /** How long a plan may go without anyone answering for it. */
 const NO_WORKER_PATIENCE_MS = 10_000;
@@ -81,7 +84,7 @@ export async function runStatus(context: Context, flags: CommonFlags, id: string
 
 export async function runWatch(context: Context, flags: CommonFlags & WaitFlags, id: string): Promise<ExitCode> {
   const limit = timeoutMs(flags);
-  return withClient({ ...flags, output: flags.output }, async (client) => {
+  return withClient(flags, async (client) => {
     const handle = await client.attach(id);
     return waitFor(context, flags, 'watch', handle, limit);
   });
@@ -254,8 +257,7 @@ async function waitFor(
     },
     onOutage: (error) => live.note(line(style, `${error.message}; the run itself goes on, trying again …`)),
   });
-  if (!asJson && followed.how === 'ended') live.show(followed.view);
-  live.clear();
+  live.end(asJson || followed.how !== 'ended' ? undefined : followed.view);
 
   if (followed.how === 'ended') {
     const exitCode = exitCodeOfView(followed.view);
@@ -335,7 +337,7 @@ async function observePlan(
   if (followed.how === 'ended') {
     const exitCode = exitCodeOfView(followed.view);
     const message = followed.view.failure?.message ?? `the plan ended as ${followed.view.execution}`;
-    return sayFailure(context, flags, exitCode, 'planFailed', `${oneLine(message)} (nothing was changed)`);
+    return sayFailure(context, flags, exitCode, 'planFailed', oneLine(message));
   }
   // Read-only and of no use to anyone now; a failure to cancel it is no news either.
   await handle.cancel().catch(() => undefined);
@@ -415,8 +417,8 @@ const idsOf = ({ workflowId, runId, alreadyRunning }: RunHandle) => ({ workflowI
 async function confirmed(context: Context, diskId: string): Promise<'yes' | 'no' | 'interrupted'> {
   const { world, signal } = context;
   const prompt = createInterface({ input: world.stdin, output: world.stderr as NodeJS.WriteStream, terminal: true });
-  const closed = new Promise<'no'>((resolve) => {
-    prompt.once('close', () => resolve('no'));
+  const closed = new Promise<string>((resolve) => {
+    prompt.once('close', () => resolve(''));
   });
   const stopped = new Promise<'interrupted'>((resolve) => {
     prompt.once('SIGINT', () => resolve('interrupted'));
@@ -424,8 +426,8 @@ async function confirmed(context: Context, diskId: string): Promise<'yes' | 'no'
   });
   try {
     const asked = prompt.question(`Type the id of the disk to go on (${diskId}), anything else to leave it alone: `);
-    asked.catch(() => undefined);
-    const answer = await Promise.race([asked, stopped, closed.then(() => '')]);
+    // Ctrl-D rejects the question; it is an answer like any other that is not the id.
+    const answer = await Promise.race([asked.catch(() => ''), stopped, closed]);
     if (answer === 'interrupted') return 'interrupted';
     return answer.trim() === diskId ? 'yes' : 'no';
   } finally {
@@ -467,7 +469,7 @@ function describeError(error: unknown): { exitCode: ExitCode; kind: string; line
 
 async function withClient(flags: CommonFlags, body: (client: RollbackClient) => Promise<ExitCode>): Promise<ExitCode> {
   const options: ConnectOptions = {
-    taskQueue: flags.taskQueue ?? DEFAULT_TASK_QUEUE,
+    ...(flags.taskQueue === undefined ? {} : { taskQueue: flags.taskQueue }),
     ...(flags.address === undefined ? {} : { address: flags.address }),
     ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
     ...(flags.profile === undefined ? {} : { profile: flags.profile }),

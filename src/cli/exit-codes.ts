@@ -74,15 +74,18 @@ const OF_FAILURE_KIND: ReadonlyMap<string, ExitCode> = new Map([
 export const exitCodeOfFailureKind = (kind: string | undefined): ExitCode | undefined =>
   OF_FAILURE_KIND.get(kind ?? '');
 
+/** Endings that leave the disk as it was found, so that the reason alone decides what to do. */
+const RETRIABLE: ReadonlySet<string> = new Set([FAILURE.refused, FAILURE.failedBeforeReset, FAILURE.syncFailed]);
+
 /** `type` is a value of `FAILURE`. */
 export function exitCodeOfFailure(failure: { type?: string; report?: FailureReport }): ExitCode {
   const { type, report } = failure;
   if (type === FAILURE.invalidInput) return EXIT.usage;
   // After the reset the state of the disk matters more than why: 4, 6 and 7 read as "nothing happened, fix and retry".
-  if (type !== FAILURE.refused && type !== FAILURE.failedBeforeReset) return EXIT.runFailed;
+  if (type === undefined || !RETRIABLE.has(type)) return EXIT.runFailed;
   const ofKind = exitCodeOfFailureKind(report?.failureKind);
   if (ofKind !== undefined) return ofKind;
-  if (type === FAILURE.failedBeforeReset) return EXIT.runFailed;
+  if (type !== FAILURE.refused) return EXIT.runFailed;
   const ofPlan = report?.plan === undefined ? EXIT.done : exitCodeOfPlan(report.plan);
   return ofPlan === EXIT.done ? EXIT.blocked : ofPlan;
 }

@@ -8,8 +8,8 @@ export interface LiveView {
   show(view: RunView): void;
   /** A remark above the block. */
   note(text: string): void;
-  /** Takes the block off the screen, so that what is printed next replaces it. */
-  clear(): void;
+  /** The last call: shows what has changed up to the run's end, and takes the block off the screen. */
+  end(view: RunView | undefined): void;
 }
 
 interface Parts {
@@ -27,15 +27,18 @@ export function liveView(parts: Parts): LiveView {
 function lineByLine({ stream, style, self, now }: Parts): LiveView {
   let before: RunView | undefined;
   const stamp = () => new Date(now()).toISOString().slice(0, 19).replace('T', ' ');
+  const show = (view: RunView) => {
+    for (const line of transitions(before, view, { style, now: now(), self })) stream.write(`${stamp()}Z ${line}\n`);
+    before = view;
+  };
   return {
-    show(view) {
-      for (const line of transitions(before, view, { style, now: now(), self })) stream.write(`${stamp()}Z ${line}\n`);
-      before = view;
-    },
+    show,
     note(text) {
       stream.write(`${stamp()}Z ${text}\n`);
     },
-    clear() {},
+    end(view) {
+      if (view !== undefined) show(view);
+    },
   };
 }
 
@@ -63,7 +66,7 @@ function redrawn({ stream, style, self, now }: Parts): LiveView {
       erase();
       stream.write(`${text}\n`);
     },
-    clear: erase,
+    end: erase,
   };
 }
 

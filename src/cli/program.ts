@@ -89,7 +89,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
       .option('--address <host:port>', 'Temporal server (also TEMPORAL_ADDRESS)')
       .option('-n, --namespace <name>', 'Temporal namespace (also TEMPORAL_NAMESPACE)')
       .option('--profile <name>', 'profile of temporal.toml (also TEMPORAL_PROFILE)')
-      .option('--task-queue <name>', 'task queue the worker polls (default: ecs-rollback)');
+      .option('--task-queue <name>', 'task queue the worker polls (also ECS_ROLLBACK_TASK_QUEUE)');
     return made.exitOverride();
   };
   const run = <F>(action: (commands: Commands, flags: F, id: string) => Promise<number>, takesId = false) =>
@@ -104,7 +104,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
       'plan --disk d-bp1… --snapshot s-bp1… -o json > plan.json',
     ]),
   )
-    .option('--timeout <duration>', 'give up after this long (90s, 2m; default and most: 2m)')
+    .option('--timeout <duration>', 'give up after this long (90s, 2m; default and most: 5m)')
     .option('--workflow-id <id>', 'id of the plan (default: made up)')
     .action(run<Flags<'runPlan'>>((commands, flags) => commands.runPlan(context, flags)));
 

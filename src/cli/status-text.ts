@@ -1,5 +1,5 @@
 /** One run as text for a tired human: what it is doing, whether the reset has happened, what to type next. */
-import type { RunSummary, RunView } from '../client.ts';
+import type { RunView } from '../client.ts';
 import { FAILURE } from '../contract/messages.ts';
 import type { CopyProgress, FailureReport, LedgerEntry, RollbackResult, Step } from '../contract/rollback.ts';
 import { formatBytes, formatDuration } from './durations.ts';
@@ -41,7 +41,10 @@ export function statusText(view: RunView, options: StatusOptions): string {
   const steps = stepsOf(view);
   const lines: string[] = [];
 
-  lines.push(`${color.bold(title(view))}  ${color.dim(timing(view, now))}`);
+  lines.push(
+    color.bold(title(view)),
+    color.dim(`${view.workflowId} · ${formatDuration(now - Date.parse(view.startedAt))}`),
+  );
   lines.push(`${executionWord(view, style)}  ${oneLine(headline(view))}`);
   if (view.kind === 'rollback') {
     const reset = resetHappened(view);
@@ -73,10 +76,6 @@ function title(view: RunView): string {
   const snapshotId = view.status?.snapshotId ?? view.result?.plan.snapshotId;
   const to = snapshotId === undefined ? '' : ` ${from} ${snapshotId}`;
   return diskId === undefined ? `${verb} ${view.workflowId}` : `${verb} of disk ${diskId}${to}`;
-}
-
-function timing(view: RunSummary, now: number): string {
-  return `${view.workflowId} · ${formatDuration(now - Date.parse(view.startedAt))}`;
 }
 
 function headline(view: RunView): string {
@@ -128,17 +127,18 @@ function stepTable(steps: readonly Step[], style: Style, now: number): string[] 
     const took = stepDuration(step, now);
     const number = step.number === undefined ? ' ' : String(step.number);
     const detail = step.detail === undefined ? '' : `  ${oneLine(step.detail)}`;
+    const faint = step.state === 'pending' || step.state === 'skipped';
     const row =
       `  ${stateMark(step.state, style)} ${number} ${step.title.padEnd(width)}  ${took.padStart(7)}${detail}`.trimEnd();
-    return step.state === 'pending' || step.state === 'skipped' ? style.color.dim(row) : row;
+    return faint ? style.color.dim(row) : row;
   });
 }
 
 function stateMark(state: Step['state'], style: Style): string {
   const mark = style.utf8 ? GLYPHS[state] : WORDS[state];
   const { color } = style;
-  const paint = { pending: color.dim, running: color.cyan, done: color.green, skipped: color.dim, failed: color.red };
-  return paint[state](mark);
+  if (state === 'pending' || state === 'skipped') return mark;
+  return { running: color.cyan, done: color.green, failed: color.red }[state](mark);
 }
 
 export function stepDuration(step: Step, now: number): string {
@@ -195,7 +195,7 @@ function nextLines(view: RunView, self: string): string[] {
   const id = view.workflowId;
   if (view.execution === 'running') {
     const preview = view.status === undefined ? [] : [`Cancel now would: ${oneLine(view.status.cancelPreview)}`];
-    return [...preview, `Next: \`${self} watch ${id}\` to follow it, \`${self} cancel ${id}\` to stop it`];
+    return [...preview, `Next: \`${self} watch ${id}\` to follow it`, `      \`${self} cancel ${id}\` to stop it`];
   }
   const { result, failure } = view;
   const snapshotB = result?.safetySnapshotId ?? view.status?.safetySnapshotId;
