@@ -1,0 +1,166 @@
+/** Scenes: instances and disks that exist before the first API call, as RunInstances would have left them. */
+import type { Region } from './engine/region.ts';
+import { serialOf } from './engine/region.ts';
+import { type DiskState, GiB, type InstanceState, isoSeconds, type Scene } from './state/model.ts';
+
+export interface SceneOptions {
+  readonly fileSystem: 'ext4' | 'xfs';
+  readonly name: string;
+  readonly dataSizeGiB: number;
+  readonly category: string;
+  /** `false`: the data disk stays blank. */
+  readonly format: boolean;
+}
+
+export const defaultScene: SceneOptions = {
+  fileSystem: 'ext4',
+  name: 'web-1',
+  dataSizeGiB: 20,
+  category: 'cloud_essd',
+  format: true,
+};
+
+export const mountPoint = '/data';
+
+function newDisk(region: Region, kind: 'system' | 'data', category: string, sizeGiB: number, name: string): DiskState {
+  const now = isoSeconds(Date.now());
+  return {
+    id: region.newId('d'),
+    seq: region.nextSeq(),
+    name,
+    description: '',
+    kind,
+    category,
+    performanceLevel: category === 'cloud_essd' ? 'PL1' : '',
+    sizeGiB,
+    deviceSizeGiB: sizeGiB,
+    zoneId: `${region.world.regionId}-h`,
+    status: 'In_use',
+    attachment: null,
+    everAttached: true,
+    portable: true,
+    deleteWithInstance: kind === 'system',
+    deleteAutoSnapshot: false,
+    encrypted: false,
+    kmsKeyId: '',
+    burstingEnabled: false,
+    provisionedIops: null,
+    multiAttach: false,
+    sourceSnapshotId: '',
+    createdAt: now,
+    attachedAt: now,
+    detachedAt: '',
+    locks: [],
+    tags: {},
+    hydratingUntil: 0,
+    resetting: false,
+    stale: null,
+  };
+}
+
+/** Partitions and mounts the data disk in the guest; may run twice. */
+const formatScript = (serial: string, fileSystem: string): string => `#!/bin/sh
+set -eu
+for block in /sys/block/*; do
+  found=$(cat "$block/serial" 2>/dev/null || cat "$block/device/serial" 2>/dev/null || true)
+  [ "$found" = '${serial}' ] && disk=/dev/\${block##*/}
+done
+[ -n "\${disk:-}" ] || { echo 'no disk with serial ${serial}'; exit 1; }
+part="\${disk}1"
+if [ ! -b "$part" ]; then
+  printf 'label: gpt\\n,,L\\n' | sfdisk -q --no-reread --no-tell-kernel "$disk"
+  partx -u "$disk" 2>/dev/null || partx -a "$disk"
+  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -b "$part" ] && break; sleep 0.3; done
+fi
+blkid "$part" >/dev/null 2>&1 || ${
+  fileSystem === 'xfs' ? 'mkfs.xfs -q -f' : 'mkfs.ext4 -q -F -E lazy_itable_init=1,lazy_journal_init=1'
+} "$part"
+uuid=$(blkid -s UUID -o value "$part")
+mkdir -p ${mountPoint}
+grep -q "$uuid" /etc/fstab 2>/dev/null || printf 'UUID=%s ${mountPoint} ${fileSystem} defaults,nofail 0 2\\n' "$uuid" >>/etc/fstab
+mountpoint -q ${mountPoint} || mount ${mountPoint}
+sync
+`;
+
+/** Makes one Linux instance with a system disk and a data disk, boots it and waits for its agent. */
+export async function createScene(region: Region, options: SceneOptions): Promise<Scene> {
+  const now = isoSeconds(Date.now());
+  const instance: InstanceState = {
+    id: region.newId('i'),
+    seq: region.nextSeq(),
+    name: options.name,
+    description: '',
+    hostName: options.name,
+    status: 'Pending',
+    stoppedMode: 'Not-applicable',
+    zoneId: `${region.world.regionId}-h`,
+    instanceType: 'ecs.g7.large',
+    cpu: 2,
+    memoryMiB: 8192,
+    osType: 'linux',
+    osName: 'Debian 12 64 bit',
+    diskQuantity: 17,
+    createdAt: now,
+    startedAt: '',
+    locks: [],
+    tags: {},
+    bootedAt: 0,
+    lastHeartbeat: '',
+    agentOffline: false,
+    invocationCount: 0,
+    lastInvokedAt: '',
+  };
+  const system = newDisk(region, 'system', 'cloud_essd', 20, `${options.name}-system`);
+  const data = newDisk(region, 'data', options.category, options.dataSizeGiB, `${options.name}-data`);
+  system.attachment = { instanceId: instance.id, device: '/dev/xvda', attachedAt: now };
+  data.attachment = { instanceId: instance.id, device: '/dev/xvdb', attachedAt: now };
+  await region.dataPlane.createSystemDisk(system.id, system.sizeGiB * GiB);
+  await region.dataPlane.createDisk(data.id, data.sizeGiB * GiB);
+  region.world.instances[instance.id] = instance;
+  region.world.disks[system.id] = system;
+  region.world.disks[data.id] = data;
+  const scene: Scene = {
+    instanceId: instance.id,
+    systemDiskId: system.id,
+    dataDiskId: data.id,
+    mountPoint,
+    fileSystem: options.fileSystem,
+    zoneId: instance.zoneId,
+  };
+  await region.boot(instance.id);
+  region.becomeRunning(instance);
+  // The scene exists before time counts: its agent has had its start already.
+  if (region.dataPlane.kind !== 'none') {
+    await agentReady(region, instance.id);
+    if (options.format) await format(region, instance.id, data.id, options.fileSystem);
+  }
+  await region.store.save();
+  return scene;
+}
+
+/** Resolves when the guest's agent answers; rejects after five minutes, which no machine should need. */
+async function agentReady(region: Region, instanceId: string): Promise<void> {
+  const end = Date.now() + 300_000;
+  while (!(await region.dataPlane.agentAnswers(instanceId).catch(() => false))) {
+    if (Date.now() > end) throw new Error(`the agent of ${instanceId} has not answered for five minutes`);
+    region.closed.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+async function format(region: Region, instanceId: string, diskId: string, fileSystem: string): Promise<void> {
+  region.log(`making a ${fileSystem} file system on ${diskId}, mounted at ${mountPoint}`);
+  const done = await region.dataPlane.exec(
+    instanceId,
+    {
+      script: Buffer.from(formatScript(serialOf(diskId), fileSystem)),
+      timeoutMs: 300_000,
+      workingDir: '/',
+      user: 'root',
+    },
+    region.closed,
+  );
+  if (done.exitCode !== 0) {
+    throw new Error(`the scene's file system could not be made: ${done.output.toString().trim().slice(-400)}`);
+  }
+}
