@@ -194,15 +194,16 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
   if (seen.name === 'RequestTimeoutError' || seen.name === 'TimeoutError') {
     return make(lost, 'RequestTimeout', `${endpoint} did not answer in time${doubt}`);
   }
-  // A TypeError comes up in the SDK when an answer is `null` or has an object where it reads a list.
-  if (/type of .* is mismatch/i.test(seen.message) || seen.name === 'TypeError') {
+  const fromService = /^(ClientError|ServerError|ThrottlingError|AlibabaCloudError)$/.test(seen.name);
+  if (!fromService && seen.code === undefined) {
+    // Socket errors have a code. What has none comes up while the SDK reads an answer: a field of another type
+    // (a plain Error), or `null` where it expects an object (a TypeError).
     const message = `${endpoint} answered, but not as the ECS API does (a field of another type)${doubt}`;
     return make(repeatable ? 'unreachable' : 'unknownOutcome', 'MalformedAnswer', message);
   }
-  const fromService = /^(ClientError|ServerError|ThrottlingError|AlibabaCloudError)$/.test(seen.name);
-  if (!fromService) {
-    const code = seen.code ?? 'ConnectionLost';
-    return make(lost, code, `the connection to ${endpoint} broke before an answer was read (${code})${doubt}`);
+  if (!fromService && seen.code !== undefined) {
+    const message = `the connection to ${endpoint} broke before an answer was read (${seen.code})${doubt}`;
+    return make(lost, seen.code, message);
   }
   if (seen.code === undefined) {
     const status = seen.statusCode === undefined ? '' : ` (HTTP ${seen.statusCode})`;

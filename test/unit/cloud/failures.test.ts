@@ -1,5 +1,5 @@
 import { $OpenApiUtil, ClientError, ServerError, ThrottlingError } from '@alicloud/openapi-core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Action } from '../../../src/cloud/alicloud/actions.ts';
 import {
@@ -118,7 +118,7 @@ describe('toCloudError', () => {
     ['a timeout of the SDK', Object.assign(new Error('ReadTimeout(3000). POST …'), { name: 'RequestTimeoutError' })],
     ['an answer cut short', new SyntaxError('Unexpected end of JSON input')],
     ['the deadline', new DeadlineExceeded(15_000)],
-    ['an error nobody knows', new Error('whatever')],
+    ['a socket error nobody knows', withCode('EWHATEVER', 'x')],
   ])('%s: passing on a read or dry run, unknown on an effect', (_, thrown) => {
     expect(toCloudError(thrown, context('DescribeDisks')).kind).toBe('transient');
     expect(toCloudError(thrown, context('ResetDisk', { dryRun: true })).kind).toBe('transient');
@@ -133,6 +133,7 @@ describe('toCloudError', () => {
     ['a web page', new SyntaxError(`Unexpected token '<', "<html>CANARY"... is not valid JSON`)],
     ['another shape', new MalformedAnswer('without Disks')],
     ['another type', new Error('type of Disk is mismatch, expect array')],
+    ['a list of null', new Error('can not cast to Map')],
     ['null', new TypeError("Cannot read properties of null (reading 'RequestId')")],
     [
       'an error without a Code',

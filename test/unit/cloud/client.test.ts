@@ -1,0 +1,486 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ACTIONS } from '../../../src/cloud/alicloud/actions.ts';
+import { createEcs } from '../../../src/cloud/alicloud/client.ts';
+import type { CloudError } from '../../../src/cloud/errors.ts';
+import type { EcsRegion } from '../../../src/cloud/port.ts';
+
+const SECRET = 'CanarySecretOfTheKey';
+const KEY_ID = 'LTAI5tCanaryKeyIdOfTests';
+const SCRIPT = 'echo "canary of the script"';
+
+interface Call {
+  readonly action: string;
+  readonly query: URLSearchParams;
+}
+type Handler = (call: Call, response: ServerResponse, request: IncomingMessage) => void;
+
+let server: Server;
+let region: EcsRegion;
+let handler: Handler;
+const calls: Call[] = [];
+
+const json = (response: ServerResponse, body: unknown, status = 200, headers: Record<string, string> = {}): void => {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+};
+const answer =
+  (body: unknown, status = 200): Handler =>
+  (_, response) =>
+    json(response, body, status);
+
+beforeAll(async () => {
+  server = createServer({ maxHeaderSize: 262_144, keepAliveTimeout: 120_000 }, (request, response) => {
+    const call = {
+      action: String(request.headers['x-acs-action']),
+      query: new URL(request.url ?? '/', 'http://ecs.test').searchParams,
+    };
+    calls.push(call);
+    handler(call, response, request);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  region = createEcs({
+    endpoint: { host: `127.0.0.1:${port}`, protocol: 'http' },
+    credentials: { accessKeyId: KEY_ID, accessKeySecret: SECRET },
+    timeoutMs: 300,
+  }).region('cn-test');
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => {
+  calls.length = 0;
+});
+
+const runRequest = { instanceId: 'i-1', name: 'mount', script: SCRIPT, timeoutSeconds: 60, clientToken: 'token-1' };
+const failureOf = async (promise: Promise<unknown>): Promise<CloudError> => {
+  try {
+    await promise;
+  } catch (error) {
+    return error as CloudError;
+  }
+  throw new Error('it did not fail');
+};
+
+const wireDisk = (id: string, more: object = {}): object => ({
+  DiskId: id,
+  Status: 'In_use',
+  Type: 'data',
+  Category: 'cloud_essd',
+  Size: 40,
+  ZoneId: 'cn-test-a',
+  ...more,
+});
+
+describe('reads', () => {
+  it('maps a disk with all its fields', async () => {
+    handler = answer({
+      RequestId: 'r',
+      Disks: {
+        Disk: [
+          wireDisk('d-1', {
+            PerformanceLevel: 'PL1',
+            Encrypted: true,
+            KMSKeyId: 'key',
+            SerialNumber: 'bp1xyz',
+            Portable: true,
+            DeleteWithInstance: true,
+            DeleteAutoSnapshot: true,
+            SourceSnapshotId: 's-1',
+            InstanceId: 'i-1',
+            Attachments: { Attachment: [{ InstanceId: 'i-1' }, { InstanceId: 'i-2' }] },
+            OperationLocks: { OperationLock: [{ LockReason: 'security' }] },
+            Tags: { Tag: [{ TagKey: 'a', TagValue: '1' }, { TagKey: 'b' }] },
+          }),
+        ],
+      },
+    });
+    expect((await region.disks(['d-1'])).get('d-1')).toEqual({
+      id: 'd-1',
+      status: 'In_use',
+      kind: 'data',
+      category: 'cloud_essd',
+      performanceLevel: 'PL1',
+      sizeGiB: 40,
+      zoneId: 'cn-test-a',
+      encrypted: true,
+      kmsKeyId: 'key',
+      serial: 'bp1xyz',
+      portable: true,
+      deleteWithInstance: true,
+      deleteAutoSnapshot: true,
+      sourceSnapshotId: 's-1',
+      attachedTo: ['i-1', 'i-2'],
+      locks: ['security'],
+      tags: { a: '1', b: '' },
+    });
+    expect(calls[0]?.query.get('DiskIds')).toBe('["d-1"]');
+    expect(calls[0]?.query.get('RegionId')).toBe('cn-test');
+  });
+
+  it('maps a snapshot, its size as text or number, and one whose point in time is not cut', async () => {
+    handler = answer({
+      RequestId: 'r',
+      Snapshots: {
+        Snapshot: [
+          {
+            SnapshotId: 's-1',
+            Status: 'progressing',
+            Progress: '45%',
+            SourceDiskId: 'd-1',
+            SourceDiskType: 'Data',
+            SourceDiskSize: '40',
+            Available: true,
+            CreationTime: '2026-01-02T03:04:05Z',
+            RetentionDays: 30,
+            Category: 'standard',
+          },
+          { SnapshotId: 's-2', Status: 'progressing', SourceDiskType: 'system', SourceDiskSize: 20 },
+        ],
+      },
+    });
+    const seen = await region.snapshots(['s-1', 's-2']);
+    expect(seen.get('s-1')).toMatchObject({
+      progressPercent: 45,
+      available: true,
+      sourceDiskKind: 'data',
+      sourceDiskSizeGiB: 40,
+      createdAt: '2026-01-02T03:04:05Z',
+      retentionDays: 30,
+    });
+    expect(seen.get('s-2')).toMatchObject({
+      progressPercent: 0,
+      available: false,
+      createdAt: '',
+      sourceDiskKind: 'system',
+    });
+  });
+
+  it('maps instances and agents', async () => {
+    handler = ({ action }, response) =>
+      action === 'DescribeInstances'
+        ? json(response, {
+            RequestId: 'r',
+            Instances: {
+              Instance: [
+                {
+                  InstanceId: 'i-1',
+                  Status: 'Stopped',
+                  StoppedMode: 'KeepCharging',
+                  ZoneId: 'z',
+                  OSType: 'windows',
+                  OSNameEn: 'Windows Server 2022',
+                  OperationLocks: { LockReason: [{ LockReason: 'financial' }] },
+                },
+              ],
+            },
+          })
+        : json(response, {
+            RequestId: 'r',
+            InstanceCloudAssistantStatusSet: {
+              InstanceCloudAssistantStatus: [
+                { InstanceId: 'i-1', CloudAssistantStatus: 'true' },
+                { InstanceId: 'i-2', CloudAssistantStatus: 'false' },
+                { InstanceId: 'i-3' },
+              ],
+            },
+          });
+    expect((await region.instances(['i-1'])).get('i-1')).toEqual({
+      id: 'i-1',
+      name: '',
+      status: 'Stopped',
+      stoppedMode: 'KeepCharging',
+      zoneId: 'z',
+      osType: 'windows',
+      osName: 'Windows Server 2022',
+      locks: ['financial'],
+    });
+    const agents = await region.agents(['i-1', 'i-2', 'i-3']);
+    expect([...agents.values()].map((agent) => agent.online)).toEqual([true, false, false]);
+    expect(calls[1]?.query.get('InstanceId.3')).toBe('i-3');
+  });
+
+  it('decodes the output of an invocation, and takes unknown ones for absent', async () => {
+    handler = ({ query }, response) => {
+      const id = query.get('InvokeId');
+      if (id === 't-404')
+        return json(response, { Code: 'InvalidInvokeId.NotFound', Message: 'no', RequestId: 'r' }, 404);
+      const result =
+        id === 't-1'
+          ? [{ InvocationStatus: 'Failed', ExitCode: 3, Output: Buffer.from('{"ü":1}').toString('base64'), Dropped: 7 }]
+          : [];
+      json(response, { RequestId: 'r', Invocation: { InvocationResults: { InvocationResult: result } } });
+    };
+    const seen = await region.invocations(['t-1', 't-404', 't-empty']);
+    expect([...seen.keys()]).toEqual(['t-1']);
+    const invocation = seen.get('t-1');
+    expect(invocation).toMatchObject({ id: 't-1', status: 'Failed', exitCode: 3, dropped: 7 });
+    expect(invocation?.output.toString('utf8')).toBe('{"ü":1}');
+  });
+
+  it('asks for 100 ids a call, once each, and for no call at all when there are none', async () => {
+    handler = ({ query }, response) => {
+      const wanted = JSON.parse(query.get('DiskIds') ?? '[]') as string[];
+      expect(Number(query.get('MaxResults'))).toBeGreaterThanOrEqual(wanted.length);
+      json(response, { RequestId: 'r', Disks: { Disk: wanted.map((id) => wireDisk(id)) } });
+    };
+    const many = Array.from({ length: 250 }, (_, index) => `d-${index}`);
+    expect((await region.disks([...many, ...many])).size).toBe(250);
+    expect(calls.map((call) => (JSON.parse(call.query.get('DiskIds') ?? '') as string[]).length)).toEqual([
+      100, 100, 50,
+    ]);
+    calls.length = 0;
+    expect((await region.disks([])).size).toBe(0);
+    expect(calls).toHaveLength(0);
+  });
+
+  it('follows NextToken to the end and refuses one that turns in circles', async () => {
+    handler = ({ query }, response) => {
+      const page = Number(query.get('NextToken') ?? 0);
+      json(response, {
+        RequestId: 'r',
+        NextToken: page < 2 ? String(page + 1) : '',
+        Disks: { Disk: [wireDisk(`d-${page}`)] },
+      });
+    };
+    expect((await region.disksOf('i-1')).map((disk) => disk.id)).toEqual(['d-0', 'd-1', 'd-2']);
+    expect(calls.map((call) => call.query.get('NextToken'))).toEqual([null, '1', '2']);
+    handler = answer({ RequestId: 'r', NextToken: 'again', Disks: { Disk: [] } });
+    expect(await failureOf(region.disksOf('i-1'))).toMatchObject({ kind: 'unreachable' });
+  });
+
+  it('finds by tag, but never by no tag', async () => {
+    handler = answer({ RequestId: 'r', Snapshots: { Snapshot: [] } });
+    await region.snapshotsTagged({ z: '1', a: '2' });
+    expect(calls[0]?.query.get('Tag.1.Key')).toBe('a');
+    expect(calls[0]?.query.get('Tag.2.Value')).toBe('1');
+    expect(await failureOf(region.disksTagged({}))).toMatchObject({ kind: 'invalid' });
+    expect(calls).toHaveLength(1);
+  });
+
+  it.each([
+    ['no list', { RequestId: 'r' }],
+    ['a disk without id', { RequestId: 'r', Disks: { Disk: [{ Status: 'In_use' }] } }],
+    ['a disk without status', { RequestId: 'r', Disks: { Disk: [wireDisk('d-1', { Status: null })] } }],
+    ['a disk of no kind', { RequestId: 'r', Disks: { Disk: [wireDisk('d-1', { Type: 'other' })] } }],
+    ['a disk without size', { RequestId: 'r', Disks: { Disk: [wireDisk('d-1', { Size: 0 })] } }],
+    ['a list of nothing', { RequestId: 'r', Disks: { Disk: [null] } }],
+    ['another type', { RequestId: 'r', Disks: { Disk: { DiskId: 'd-1' } } }],
+    ['a text', 'hello'],
+    ['null', null],
+  ])('takes %s for an endpoint that is not ECS', async (_, body) => {
+    handler = answer(body);
+    const error = await failureOf(region.disks(['d-1']));
+    expect(error.name).toBe('CloudError');
+    expect(error.kind).toBe('unreachable');
+    expect(error.message).toMatch(
+      /^DescribeDisks d-1: the ECS endpoint http:\/\/127\.0\.0\.1:\d+ answered, but not as/,
+    );
+  });
+});
+
+describe('effects', () => {
+  it('sends every action it lists and no other, and the parameters that matter', async () => {
+    handler = ({ action, query }, response) => {
+      if (query.get('DryRun') === 'true') {
+        return json(response, { Code: 'DryRunOperation', Message: 'would pass', RequestId: 'r' }, 400);
+      }
+      const list: Record<string, object> = {
+        DescribeInstances: { Instances: { Instance: [] } },
+        DescribeDisks: { Disks: { Disk: [] } },
+        DescribeSnapshots: { Snapshots: { Snapshot: [] } },
+        DescribeCloudAssistantStatus: { InstanceCloudAssistantStatusSet: { InstanceCloudAssistantStatus: [] } },
+        DescribeInvocationResults: { Invocation: { InvocationResults: { InvocationResult: [] } } },
+        CreateSnapshot: { SnapshotId: 's-new' },
+        CreateDisk: { DiskId: 'd-new' },
+        RunCommand: { InvokeId: 't-new' },
+      };
+      json(response, { RequestId: 'r', ...list[action] });
+    };
+    const tags = { 'ecs-rollback:run': 'run-1', 'ecs-rollback:purpose': 'x' };
+    await region.instances(['i-1']);
+    await region.disks(['d-1']);
+    await region.snapshots(['s-1']);
+    await region.invocations(['t-1']);
+    await region.agents(['i-1']);
+    const common = { name: 'n', description: 'from a test', tags, clientToken: 'token-1' };
+    expect(await region.createSnapshot({ diskId: 'd-1', retentionDays: 30, ...common })).toBe('s-new');
+    expect(
+      await region.createDisk({
+        snapshotId: 's-1',
+        zoneId: 'z',
+        sizeGiB: 40,
+        category: 'cloud_essd',
+        performanceLevel: 'PL1',
+        encrypted: true,
+        kmsKeyId: 'key',
+        ...common,
+      }),
+    ).toBe('d-new');
+    await region.resetDisk('d-1', 's-1');
+    expect(await region.probeReset('d-1', 's-1')).toBe('idle');
+    await region.attachDisk('d-2', 'i-1');
+    await region.detachDisk('d-2', 'i-1');
+    await region.deleteDisk('d-2');
+    await region.setDeleteAutoSnapshot('d-1', false);
+    await region.stopInstance('i-1', { force: false });
+    await region.startInstance('i-1');
+    expect(await region.runScript(runRequest)).toBe('t-new');
+
+    expect([...new Set(calls.map((call) => call.action))].toSorted()).toEqual(Object.keys(ACTIONS).toSorted());
+    const sent = (action: string): Record<string, string> =>
+      Object.fromEntries(calls.find((call) => call.action === action)?.query ?? []);
+    expect(sent('CreateSnapshot')).toEqual({
+      DiskId: 'd-1',
+      SnapshotName: 'n',
+      Description: 'from a test',
+      RetentionDays: '30',
+      ClientToken: 'token-1',
+      'Tag.1.Key': 'ecs-rollback:purpose',
+      'Tag.1.Value': 'x',
+      'Tag.2.Key': 'ecs-rollback:run',
+      'Tag.2.Value': 'run-1',
+    });
+    expect(sent('CreateDisk')).toMatchObject({
+      SnapshotId: 's-1',
+      Size: '40',
+      DiskCategory: 'cloud_essd',
+      PerformanceLevel: 'PL1',
+      Encrypted: 'true',
+      KMSKeyId: 'key',
+      ZoneId: 'z',
+      ClientToken: 'token-1',
+    });
+    expect(sent('CreateDisk')).not.toHaveProperty('InstanceId');
+    expect(sent('ResetDisk')).toEqual({ DiskId: 'd-1', SnapshotId: 's-1' });
+    expect(sent('AttachDisk')).toEqual({ DiskId: 'd-2', InstanceId: 'i-1', DeleteWithInstance: 'false' });
+    expect(sent('StopInstance')).toEqual({ InstanceId: 'i-1', StoppedMode: 'KeepCharging', ForceStop: 'false' });
+    expect(sent('RunCommand')).toMatchObject({
+      'InstanceId.1': 'i-1',
+      Type: 'RunShellScript',
+      ContentEncoding: 'Base64',
+      CommandContent: Buffer.from(SCRIPT).toString('base64'),
+      Timeout: '60',
+      KeepCommand: 'false',
+      TerminationMode: 'ProcessTree',
+      ClientToken: 'token-1',
+    });
+  });
+
+  it('tells a reset under way by the dry run, and is alarmed by a dry run that says done', async () => {
+    handler = answer({ Code: 'InvalidOperation.DiskResetInProgress', Message: 'busy', RequestId: 'r' }, 403);
+    expect(await region.probeReset('d-1', 's-1')).toBe('in-progress');
+    handler = answer({ Code: 'IncorrectInstanceStatus', Message: 'running', RequestId: 'r' }, 403);
+    expect(await failureOf(region.probeReset('d-1', 's-1'))).toMatchObject({ kind: 'notReady' });
+    handler = answer({ RequestId: 'r' });
+    expect(await failureOf(region.probeReset('d-1', 's-1'))).toMatchObject({
+      kind: 'unknownOutcome',
+      code: 'DryRunIgnored',
+    });
+  });
+
+  it('does not believe an effect without its receipt', async () => {
+    handler = answer({});
+    expect(await failureOf(region.resetDisk('d-1', 's-1'))).toMatchObject({ kind: 'unknownOutcome' });
+    handler = answer({ RequestId: 'r' });
+    expect(await failureOf(region.runScript(runRequest))).toMatchObject({ kind: 'unknownOutcome' });
+  });
+
+  it('refuses a script that is too long before it is sent', async () => {
+    const error = await failureOf(region.runScript({ ...runRequest, script: 'x'.repeat(18_433) }));
+    expect(error).toMatchObject({ kind: 'invalid' });
+    expect(error.message).toContain('24580');
+    expect(calls).toHaveLength(0);
+  });
+
+  it('sends the longest script the service takes', async () => {
+    handler = answer({ RequestId: 'r', InvokeId: 't-1' });
+    expect(await region.runScript({ ...runRequest, script: 'x'.repeat(18_432) })).toBe('t-1');
+  });
+});
+
+describe('answers that are none', () => {
+  const odd: [what: string, handler: Handler, read: string][] = [
+    [
+      'a 502 page',
+      (_, response) => response.writeHead(502, { 'content-type': 'text/html' }).end('<html>Bad Gateway</html>'),
+      'unreachable',
+    ],
+    ['an empty 200', (_, response) => response.writeHead(200).end(), 'transient'],
+    ['an answer cut short', (_, response) => response.writeHead(200).end('{"RequestId":"r","Disks":{"Di'), 'transient'],
+    [
+      'a body that stops',
+      (_, response) => {
+        response.writeHead(200, { 'content-length': '1000' }).write('{"RequestId"');
+        setTimeout(() => response.destroy(), 20);
+      },
+      'transient',
+    ],
+    ['a hung socket', () => {}, 'transient'],
+    ['a socket that closes', (_, __, request) => request.socket.destroy(), 'transient'],
+    ['an error without Code', answer({ error: 'not found' }, 404), 'unreachable'],
+  ];
+
+  it.each(odd)('%s', async (_, odd, read) => {
+    handler = odd;
+    const started = Date.now();
+    const errors = [
+      await failureOf(region.disks(['d-1'])),
+      await failureOf(region.resetDisk('d-1', 's-1')),
+      await failureOf(region.runScript(runRequest)),
+    ];
+    expect(errors.map((error) => error.kind)).toEqual([read, 'unknownOutcome', 'unknownOutcome']);
+    for (const error of errors) {
+      expect(error.name).toBe('CloudError');
+      expect(error.message).toMatch(/^[A-Z]\w+ [^\n]*the ECS endpoint http:\/\/127\.0\.0\.1:\d+/);
+      expect(error.message).not.toMatch(/\?[A-Z]/);
+      const text = `${error.message}${error.stack}${JSON.stringify(error)}`;
+      for (const hidden of [SECRET, KEY_ID, SCRIPT, Buffer.from(SCRIPT).toString('base64')]) {
+        expect(text).not.toContain(hidden);
+      }
+    }
+    // Three calls, each bounded by its own deadline.
+    expect(Date.now() - started).toBeLessThan(3 * 2_600);
+  });
+
+  it('does not retry on its own', async () => {
+    handler = answer({ Code: 'ServiceUnavailable', Message: 'later', RequestId: 'r' }, 503);
+    await failureOf(region.disks(['d-1']));
+    expect(calls).toHaveLength(1);
+  });
+
+  it('works again after all that', async () => {
+    handler = answer({ RequestId: 'r', Disks: { Disk: [wireDisk('d-1')] } });
+    expect((await region.disks(['d-1'])).size).toBe(1);
+  });
+
+  it('has a deadline of its own where the timers of the SDK do not hold', async () => {
+    // Bytes keep coming, so the idle timer never fires; the answer never ends.
+    handler = (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      const drip = setInterval(() => response.write(' '), 50);
+      response.on('close', () => clearInterval(drip));
+      setTimeout(() => response.destroy(), 5_000).unref();
+    };
+    const started = Date.now();
+    expect(await failureOf(region.resetDisk('d-1', 's-1'))).toMatchObject({ kind: 'unknownOutcome' });
+    expect(Date.now() - started).toBeLessThan(3_000);
+  });
+
+  it.each([
+    ['http', 'ECONNREFUSED'],
+    ['https', 'ECONNREFUSED'],
+  ] as const)('names an endpoint where nothing listens (%s)', async (protocol, code) => {
+    const dead = createEcs({
+      endpoint: { host: '127.0.0.1:1', protocol },
+      credentials: { accessKeyId: KEY_ID, accessKeySecret: SECRET },
+    }).region('cn-test');
+    const error = await failureOf(dead.resetDisk('d-1', 's-1'));
+    expect(error).toMatchObject({ kind: 'unreachable', code });
+    expect(error.message).toBe(
+      `ResetDisk d-1 to s-1: cannot reach the ECS endpoint ${protocol}://127.0.0.1:1: nothing listens there (ECONNREFUSED)`,
+    );
+  });
+});
