@@ -8,7 +8,7 @@ import type { Poller } from '../cloud/poller.ts';
 import type { Invocation } from '../cloud/types.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { guestScript, parseAnswer } from '../guest/assemble.ts';
-import type { CheckPathsInput, CheckPathsResult, ScriptName } from '../guest/scripts.ts';
+import type { CheckPathsInput, CheckPathsResult, GuestScripts, ScriptName } from '../guest/scripts.ts';
 import { ApplicationFailure } from '@temporalio/common';
 import { refuse } from './failures.ts';
 import { clientToken } from './identity.ts';
@@ -29,6 +29,15 @@ const NEVER_RAN = new Set([
 ]);
 const ENDED = new Set(['Success', 'Failed', 'Error', 'Timeout', 'Aborted', 'Invalid', 'Cancelled', 'Terminated']);
 const MAX_DELIVERIES = 5;
+
+function assembled<N extends ScriptName>(name: N, input: GuestScripts[N]['input']): string {
+  try {
+    return guestScript(name, input);
+  } catch (error) {
+    if (error instanceof RangeError) throw refuse(ACTIVITY_FAILURE.invalid, error.message);
+    throw error;
+  }
+}
 
 export type GuestRunner = ReturnType<typeof createGuestRunner>;
 
@@ -58,8 +67,13 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
    * Runs the script and returns its result. A refusal of the script is final (`GuestRefused`); anything else that went
    * wrong may be tried again (`GuestScriptFailed`), for every script may run twice.
    */
-  async function run<T>(ref: GuestRef, name: ScriptName, input: object, timeoutSeconds: number): Promise<T> {
-    const script = guestScript(name, input);
+  async function run<N extends ScriptName>(
+    ref: GuestRef,
+    name: N,
+    input: GuestScripts[N]['input'],
+    timeoutSeconds: number,
+  ): Promise<GuestScripts[N]['result']> {
+    const script = assembled(name, input);
     const { workflowExecution, activityId, attempt } = activityInfo();
     for (let delivery = 1; ; delivery += 1) {
       const token = clientToken(`${workflowExecution?.runId}/${activityId}`, `${name}/${attempt}/${delivery}`);
@@ -78,7 +92,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
           ACTIVITY_FAILURE.guest,
         );
       }
-      const answer = parseAnswer<T>(invocation.output, invocation.dropped);
+      const answer = parseAnswer<GuestScripts[N]['result']>(invocation.output, invocation.dropped);
       if (answer.ok) return answer.result;
       const message = `guest script ${name} on ${ref.instanceId}: ${answer.message} (${answer.code})`;
       throw answer.refused
@@ -92,7 +106,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
     /** What is wrong with the paths, empty when nothing is. Reads only. */
     async checkPaths(ref: GuestRef & CheckPathsInput): Promise<CheckPathsResult['problems']> {
       const { originalSerial, paths } = ref;
-      return (await run<CheckPathsResult>(ref, 'check-paths', { originalSerial, paths }, 60)).problems;
+      return (await run(ref, 'check-paths', { originalSerial, paths }, 60)).problems;
     },
   };
 }

@@ -10,7 +10,6 @@ import type {
   GuestReadyResult,
   MountResult,
   UnmountResult,
-  VerifyResult,
 } from '../guest/scripts.ts';
 import type { GuestRef, GuestRunner } from './guest-runner.ts';
 import { guestRunName } from './identity.ts';
@@ -28,12 +27,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
   /** Polls the detached job until it ends; its own counters are the heartbeat. */
   async function awaitJob(step: GuestStep, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
     for (;;) {
-      const status = await guest.run<CopyStatusResult>(
-        step,
-        'copy-status',
-        { ...runOf(step), job },
-        SHORT_SCRIPT_SECONDS,
-      );
+      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, SHORT_SCRIPT_SECONDS);
       heartbeat({ ...status });
       if (status.state !== 'running') return status;
       await Promise.race([sleep(options.copyPollMs), cancelled()]);
@@ -53,7 +47,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
   return {
     /** Until the guest has booted to the end, local file systems mounted. */
     async awaitGuestReady(input: GuestRef): Promise<GuestReadyResult> {
-      return guest.run<GuestReadyResult>(input, 'guest-ready', { waitSeconds: 90 }, SHORT_SCRIPT_SECONDS);
+      return guest.run(input, 'guest-ready', { waitSeconds: 90 }, SHORT_SCRIPT_SECONDS);
     },
 
     async findRecoveryDevice(
@@ -65,7 +59,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
         paths: readonly string[];
       },
     ): Promise<FindDeviceResult> {
-      return guest.run<FindDeviceResult>(
+      return guest.run(
         input,
         'find-device',
         {
@@ -82,18 +76,13 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
     },
 
     async mountRecoveryDisk(input: GuestStep & { fileSystems: FindDeviceResult['fileSystems'] }): Promise<MountResult> {
-      return guest.run<MountResult>(
-        input,
-        'mount',
-        { ...runOf(input), fileSystems: input.fileSystems },
-        SHORT_SCRIPT_SECONDS,
-      );
+      return guest.run(input, 'mount', { ...runOf(input), fileSystems: input.fileSystems }, SHORT_SCRIPT_SECONDS);
     },
 
     async startCopy(
       input: GuestStep & { mounts: MountResult['mounts']; conflictPolicy: SyncSelection['conflictPolicy'] },
     ): Promise<CopyStartResult> {
-      return guest.run<CopyStartResult>(
+      return guest.run(
         input,
         'copy-start',
         { ...runOf(input), mounts: input.mounts, conflictPolicy: input.conflictPolicy },
@@ -107,18 +96,13 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       return status;
     },
 
-    async startVerification(input: GuestStep & { mounts: MountResult['mounts'] }): Promise<void> {
-      await guest.run<CopyStartResult>(
-        input,
-        'verify-start',
-        { ...runOf(input), mounts: input.mounts },
-        SHORT_SCRIPT_SECONDS,
-      );
+    async startVerification(input: GuestStep): Promise<void> {
+      await guest.run(input, 'verify-start', runOf(input), SHORT_SCRIPT_SECONDS);
     },
 
     async awaitVerification(input: GuestStep): Promise<CopyReceipt> {
       mustHaveEnded(await awaitJob(input, 'verify'), 'verification');
-      const { mismatchCount: _, ...receipt } = await guest.run<VerifyResult>(
+      const { mismatchCount: _, ...receipt } = await guest.run(
         input,
         'verify-result',
         runOf(input),
@@ -128,7 +112,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
     },
 
     async unmountRecoveryDisk(input: GuestStep): Promise<UnmountResult> {
-      return guest.run<UnmountResult>(input, 'unmount', runOf(input), SHORT_SCRIPT_SECONDS);
+      return guest.run(input, 'unmount', runOf(input), SHORT_SCRIPT_SECONDS);
     },
   };
 }

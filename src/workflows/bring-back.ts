@@ -114,9 +114,7 @@ export async function copyFromRecoveryDisk(run: Run, scene: BringBackScene, disk
     'copyBack',
     async (summary) => {
       await copyUntilDone(summary, guest, mounts, scene.selection.conflictPolicy);
-      await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [
-        { ...guest, mounts },
-      ]);
+      await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
       const receipt = await transfers.awaitVerification.executeWithOptions(
         summary('Wait until every copied file is compared'),
         [guest],
