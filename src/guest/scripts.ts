@@ -89,3 +89,41 @@ export interface VerifyResult {
 export interface UnmountResult {
   readonly unmounted: number;
 }
+
+/** `check-paths`: read-only, before anything is changed: is each path there, and on the original disk? */
+export interface CheckPathsInput {
+  readonly originalSerial: string;
+  readonly paths: readonly string[];
+}
+export interface CheckPathsResult {
+  /** `PathNotFound`, `PathNotOnDisk`, `PathThroughSymlink` or `UnsupportedLayout`, one for each path that will not do. */
+  readonly problems: ReadonlyArray<{ readonly path: string; readonly code: string; readonly message: string }>;
+}
+
+/** `guest-ready`: waits up to `waitSeconds` until the boot has ended (where an init system can tell). */
+export interface GuestReadyInput {
+  readonly waitSeconds: number;
+}
+export interface GuestReadyResult {
+  /** Changes with every boot (`/proc/sys/kernel/random/boot_id`). */
+  readonly bootId: string;
+}
+
+/** `copy-status`: of which job; by default the verification when one was started, else the copy. */
+export interface CopyStatusInput extends RunRef {
+  readonly job?: 'copy' | 'verify';
+}
+
+/** Every script with what it takes and answers. */
+export interface GuestScripts {
+  'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
+  'check-paths': { input: CheckPathsInput; result: CheckPathsResult };
+  'find-device': { input: FindDeviceInput; result: FindDeviceResult };
+  mount: { input: MountInput; result: MountResult };
+  'copy-start': { input: CopyStartInput; result: CopyStartResult };
+  'copy-status': { input: CopyStatusInput; result: CopyStatusResult };
+  'verify-start': { input: RunRef; result: CopyStartResult };
+  'verify-result': { input: RunRef; result: VerifyResult };
+  unmount: { input: RunRef; result: UnmountResult };
+}
+export type ScriptName = keyof GuestScripts;

@@ -1,0 +1,27 @@
+# Reads where a detached job is; changes nothing. Without `job`, the verification when it was started, else the copy.
+job=${IN[job]-}
+if [[ ! $job ]]; then
+  job=copy
+  [[ ! -d $RUN_DIR/verify ]] || job=verify
+fi
+[[ $job == @(copy|verify) ]] || refuse InvalidInput "unknown job $job"
+DIR=$RUN_DIR/$job
+[[ -d $DIR ]] || fail NotStarted "no $job of the run $RUN was started in this guest since its last boot"
+# Alive first, then the result: a job that ends in between is then seen with its result.
+state=lost message="the process of the $job job is gone"
+if job_alive "$job"; then state=running message=; fi
+if [[ -e $DIR/result ]]; then
+  { read -r state; read -r code; IFS= read -r message; } <"$DIR/result"
+  [[ $state != refused ]] || refuse "$code" "$message"
+fi
+stage=scanning done=0 files=0 bytes=0 total=0
+read -r stage done files bytes total < <(tail -n 1 "$DIR/progress")
+if [[ $stage == copying && $state == running && -e $DIR/shelf ]]; then
+  # The batch that is being staged counts as far as it is there.
+  IFS= read -r -d '' shelf <"$DIR/shelf"
+  read -r staged _ < <(du -sk -- "$shelf/b")
+  bytes=$((bytes + ${staged:-0} * 1024))
+  ((bytes <= total)) || bytes=$total
+fi
+js "$message"
+answer "{\"state\":\"$state\",\"stage\":\"$stage\",\"filesDone\":$done,\"filesTotal\":$files,\"bytesDone\":$bytes,\"bytesTotal\":$total,\"message\":$REPLY}"

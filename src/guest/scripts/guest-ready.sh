@@ -1,0 +1,17 @@
+# Waits until the boot has ended, where systemd can tell: before that, local file systems may not be mounted yet.
+need waitSeconds
+state=unknown
+if [[ -d /run/systemd/system ]]; then
+  deadline=$((SECONDS + IN[waitSeconds]))
+  while :; do
+    state=$(systemctl is-system-running)
+    # `degraded`: the boot has ended, some unit of the guest's own failed.
+    [[ $state == @(running|degraded) ]] && break
+    [[ $state != @(maintenance|stopping) ]] ||
+      fail GuestNotReady "the guest is in the state $state of systemd: its boot did not end well"
+    ((SECONDS < deadline)) || fail GuestNotReady "the guest is still $state after ${IN[waitSeconds]} s"
+    sleep 1
+  done
+fi
+read -r boot_id </proc/sys/kernel/random/boot_id
+answer "{\"bootId\":\"$boot_id\"}"
