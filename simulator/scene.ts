@@ -128,23 +128,23 @@ export async function createScene(region: Region, options: SceneOptions): Promis
     zoneId: instance.zoneId,
   };
   await region.boot(instance.id);
-  region.becomeRunning(instance);
-  // The scene exists before time counts: its agent has had its start already.
-  if (region.dataPlane.kind !== 'none') {
-    await agentReady(region, instance.id);
-    if (options.format) await format(region, instance.id, data.id, options.fileSystem);
+  // As if booted some time ago: whoever gets a scene can use its agent at once.
+  region.becomeRunning(instance, region.clock.now() - region.seconds('agentAfterBoot'));
+  await agentReady(region, instance);
+  if (options.format && region.dataPlane.kind !== 'none') {
+    await format(region, instance.id, data.id, options.fileSystem);
   }
   await region.store.save();
   return scene;
 }
 
 /** Resolves when the guest's agent answers; rejects after five minutes, which no machine should need. */
-async function agentReady(region: Region, instanceId: string): Promise<void> {
+async function agentReady(region: Region, instance: InstanceState): Promise<void> {
   const end = Date.now() + 300_000;
-  while (!(await region.dataPlane.agentAnswers(instanceId).catch(() => false))) {
-    if (Date.now() > end) throw new Error(`the agent of ${instanceId} has not answered for five minutes`);
+  while (!region.agentOnline(instance)) {
+    if (Date.now() > end) throw new Error(`the agent of ${instance.id} has not answered for five minutes`);
     region.closed.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 

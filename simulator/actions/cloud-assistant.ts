@@ -37,14 +37,10 @@ export function cutOutput(region: Pick<Region, 'world'>, output: Buffer): { kept
   const dropped = output.length - outputLimit;
   if (dropped <= 0) return { kept: output, dropped: 0 };
   const half = outputLimit / 2;
-  switch (region.world.switches.outputKept) {
-    case 'head':
-      return { kept: output.subarray(0, outputLimit), dropped };
-    case 'tail':
-      return { kept: output.subarray(dropped), dropped };
-    case 'head-and-tail':
-      return { kept: Buffer.concat([output.subarray(0, half), output.subarray(output.length - half)]), dropped };
-  }
+  const { outputKept } = region.world.switches;
+  if (outputKept === 'head') return { kept: output.subarray(0, outputLimit), dropped };
+  if (outputKept === 'tail') return { kept: output.subarray(dropped), dropped };
+  return { kept: Buffer.concat([output.subarray(0, half), output.subarray(output.length - half)]), dropped };
 }
 
 /** Replaces `{{name}}`; names are matched without regard to case. */
@@ -231,6 +227,16 @@ async function answerWithoutGuest(
   else finish(result, 'Failed', 'ExitCodeNonzero', `The script ended with exit code ${answer.exitCode}.`);
 }
 
+const invocationsKept = 1_000;
+
+/** The service keeps 10,000 records for 30 days; this many keep the state file small. */
+function forgetOldInvocations(region: Region): void {
+  const all = Object.values(region.world.invocations);
+  for (const old of all.slice(0, Math.max(0, all.length - invocationsKept))) {
+    if (!old.results.some(unfinished)) delete region.world.invocations[old.id];
+  }
+}
+
 function launch(region: Region, invocation: InvocationState): void {
   for (const result of invocation.results) {
     if (result.status !== 'Pending') continue;
@@ -398,6 +404,7 @@ const runCommand: Handler = (call) => {
     file: null,
   };
   call.effect();
+  forgetOldInvocations(region);
   region.world.invocations[invocation.id] = invocation;
   launch(region, invocation);
   return { CommandId: invocation.commandId, InvokeId: invocation.id };
@@ -454,6 +461,7 @@ const sendFile: Handler = (call) => {
     },
   };
   call.effect();
+  forgetOldInvocations(region);
   region.world.invocations[invocation.id] = invocation;
   launch(region, invocation);
   return { InvokeId: invocation.id };
@@ -477,26 +485,20 @@ const stopInvocation: Handler = (call) => {
 };
 
 /** The older status of one instance's record: `Finished` says nothing about the exit code. */
-function recordStatus(result: InvocationResult): string {
-  switch (result.status) {
-    case 'Pending':
-    case 'Running':
-      return 'Running';
-    case 'Stopping':
-      return 'Stopping';
-    case 'Cancelled':
-    case 'Terminated':
-      return 'Stopped';
-    case 'Success':
-      return 'Finished';
-    case 'Failed':
-      return 'Finished';
-    case 'Error':
-    case 'Timeout':
-    case 'Aborted':
-      return 'Failed';
-  }
-}
+const recordStatus = (result: InvocationResult): string => recordStatuses[result.status];
+
+const recordStatuses: Record<ResultStatus, string> = {
+  Pending: 'Running',
+  Running: 'Running',
+  Success: 'Finished',
+  Failed: 'Finished',
+  Error: 'Failed',
+  Timeout: 'Failed',
+  Aborted: 'Failed',
+  Cancelled: 'Stopped',
+  Stopping: 'Stopping',
+  Terminated: 'Stopped',
+};
 
 function aggregate(invocation: InvocationState): string {
   const of = (...wanted: ResultStatus[]): number =>

@@ -258,9 +258,10 @@ const createDisk: Handler = (call) => {
 /** The first free data device name as the API shows it; the guest's own name differs. */
 function freeDevice(region: Region, instanceId: string): string {
   const used = new Set(region.disksOf(instanceId).map((disk) => disk.attachment?.device));
-  const letters = 'bcdefghijklmnopqrstuvwxyz';
-  const names = [...[...letters].map((c) => `/dev/xvd${c}`), ...[...`a${letters}`].map((c) => `/dev/xvda${c}`)];
-  return names.find((name) => !used.has(name)) ?? '/dev/xvdzz';
+  const letters = 'abcdefghijklmnopqrstuvwxyz'.split('');
+  const names = ['', 'a'].flatMap((prefix) => letters.map((letter) => `/dev/xvd${prefix}${letter}`));
+  // /dev/xvda is the system disk's.
+  return names.slice(1).find((name) => !used.has(name)) ?? '/dev/xvdzz';
 }
 
 const attachDisk: Handler = (call) => {

@@ -5,12 +5,11 @@ export const dataPlaneKinds = ['vm', 'loop', 'none'] as const;
 export type DataPlaneKind = (typeof dataPlaneKinds)[number];
 
 export async function createDataPlane(kind: DataPlaneKind, options: DataPlaneOptions): Promise<DataPlane> {
-  switch (kind) {
-    case 'vm':
-      return await (await import('./vm/vm.ts')).createVmDataPlane(options);
-    case 'loop':
-      return await (await import('./loop/loop.ts')).createLoopDataPlane(options);
-    case 'none':
-      return await (await import('./none.ts')).createNoneDataPlane(options);
-  }
+  return await makers[kind](options);
 }
+
+const makers: Record<DataPlaneKind, (options: DataPlaneOptions) => Promise<DataPlane>> = {
+  vm: async (options) => await (await import('./vm/vm.ts')).createVmDataPlane(options),
+  loop: async (options) => await (await import('./loop/loop.ts')).createLoopDataPlane(options),
+  none: async (options) => await (await import('./none.ts')).createNoneDataPlane(options),
+};

@@ -3,6 +3,7 @@
  * when its simulated duration is over and the data plane has done the real work, whichever is later.
  */
 import { randomInt, randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { AttachedDisk, DataPlane } from '../data-plane/port.ts';
 import {
   type DiskState,
@@ -149,6 +150,10 @@ const transitions: Record<TaskKind, Transition> = {
     work: async (region, task) => {
       const snapshot = region.snapshot(task.subject);
       await region.dataPlane.snapshotDisks([{ diskId: snapshot.sourceDiskId, snapshotId: snapshot.id }]);
+      // It failed or was deleted while its bytes were being copied.
+      if (region.world.snapshots[snapshot.id]?.status !== 'progressing') {
+        await region.dataPlane.deleteSnapshot(snapshot.id);
+      }
     },
     done: (region, task) => {
       const snapshot = region.snapshot(task.subject);
@@ -212,6 +217,7 @@ export class Region {
   private readonly holdWaiters = new Set<() => void>();
   private readonly closing = new AbortController();
 
+  /** Call `resume` for a world that an earlier process left. */
   constructor(parts: {
     world: World;
     clock: Clock;
@@ -224,6 +230,8 @@ export class Region {
     this.dataPlane = parts.dataPlane;
     this.store = parts.store;
     this.log = parts.log;
+    // Every transition under way listens.
+    setMaxListeners(0, this.closing.signal);
   }
 
   get closed(): AbortSignal {
@@ -337,10 +345,11 @@ export class Region {
     }
   }
 
-  becomeRunning(instance: InstanceState): void {
+  /** `bootedAt` in simulated time; the agent's first heartbeat comes `agentAfterBoot` later. */
+  becomeRunning(instance: InstanceState, bootedAt = this.clock.now()): void {
     instance.status = 'Running';
     instance.stoppedMode = 'Not-applicable';
-    instance.bootedAt = this.clock.now();
+    instance.bootedAt = bootedAt;
     instance.startedAt = isoSeconds(Date.now());
     instance.lastHeartbeat = '';
     this.agentsUp.delete(instance.id);

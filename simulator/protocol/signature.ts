@@ -64,7 +64,7 @@ export function canonicalRequest(
   bodyHash: string,
   encodeNames: boolean,
 ): string {
-  const [path = '/', query = ''] = splitTarget(request.target);
+  const [path, query] = splitTarget(request.target);
   const canonicalQuery = parseQuery(query)
     .sort(byName)
     .map(([name, value]) => `${encodeNames ? encode(name) : name}=${encode(value)}`)

@@ -25,16 +25,17 @@ export class Store {
       });
       return await this.running;
     }
-    this.queued ??= this.running
-      .catch(() => undefined)
-      .then(async () => {
-        this.queued = undefined;
-        this.running = this.write().finally(() => {
-          this.running = undefined;
-        });
-        await this.running;
-      });
+    this.queued ??= this.writeAfter(this.running);
     await this.queued;
+  }
+
+  private async writeAfter(earlier: Promise<void>): Promise<void> {
+    await earlier.catch(() => undefined);
+    this.queued = undefined;
+    this.running = this.write().finally(() => {
+      this.running = undefined;
+    });
+    await this.running;
   }
 
   private async write(): Promise<void> {
