@@ -160,6 +160,21 @@ export class Processes {
     }
   }
 
+  /** Resolves when one of them ends that was not told to, with a line that says which. */
+  async anyEnds(): Promise<string> {
+    const { running, code, signal } = await Promise.race(
+      this.#children.map(async ({ running }) => ({ running, ...(await running.ended) })),
+    );
+    return `${running.name} ended by itself (${signal ?? `exit code ${code}`})${await logTail(running.logFile)}`;
+  }
+
+  /** The end of every log, for a failure whose cause is not known. */
+  async lastWords(): Promise<string[]> {
+    return Promise.all(
+      this.#children.map(async ({ running }) => `--- ${running.name}${await logTail(running.logFile)}`),
+    );
+  }
+
   /** Stops all, the youngest first. Safe to repeat. */
   async stopAll(): Promise<void> {
     for (const { running } of this.#children.toReversed()) await running.stop();

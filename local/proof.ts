@@ -31,7 +31,9 @@ export interface Evidence {
   readonly resetCalls: number;
   readonly leftovers: readonly string[];
   readonly starterExitCode: number;
-  readonly steps: ReadonlyArray<{ readonly number: number; readonly outcome: string }>;
+  /** ISO 8601. */
+  readonly readAfterRollbackAt: string;
+  readonly steps: ReadonlyArray<{ readonly number: number; readonly outcome: string; readonly startedAt: string }>;
 }
 
 export interface Claim {
@@ -40,7 +42,9 @@ export interface Claim {
 }
 
 /** All claims, in the order of the story. The first two say that there was something to lose and something to repair. */
-export function prove({ readings, resetCalls, leftovers, starterExitCode, steps }: Evidence): Claim[] {
+export function prove(evidence: Evidence): Claim[] {
+  const { readings, resetCalls, leftovers, starterExitCode, readAfterRollbackAt, steps } = evidence;
+  const copyStartedAt = steps.find(({ number }) => number === 7)?.startedAt ?? '';
   const { atSnapshotA, beforeDamage, afterDamage, afterRollback, afterSync } = readings;
   return [
     {
@@ -60,6 +64,10 @@ export function prove({ readings, resetCalls, leftovers, starterExitCode, steps 
     {
       claim: 'after the reset the disk held snapshot A, all of it',
       holds: afterRollback.whole === atSnapshotA.whole && afterRollback.other === atSnapshotA.other,
+    },
+    {
+      claim: 'that was read before the copy began',
+      holds: Date.parse(readAfterRollbackAt) < Date.parse(copyStartedAt),
     },
     {
       claim: 'at the end catalogue and configuration are those of snapshot A',

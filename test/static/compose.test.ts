@@ -27,7 +27,7 @@ interface Compose {
   readonly services: Readonly<Record<string, Service>>;
   readonly volumes: Readonly<Record<string, unknown>>;
 }
-const compose = (path: string): Compose => parse(read(path), { merge: true }) as Compose;
+const compose = (path: string): Compose => parse(read(path)) as Compose;
 const files = ['docker-compose.yml', 'deploy/compose/account.yml'];
 
 /** Names of the environment variables that the product's own code mentions, and those of the libraries it leaves them to. */
@@ -37,7 +37,7 @@ function variablesRead(): Set<string> {
     for (const entry of readdirSync(join(root, tree), { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
       const text = readFileSync(join(entry.parentPath, entry.name), 'utf8');
-      for (const [name] of text.matchAll(/\b(?:ECS_ROLLBACK|ECS_SIMULATOR|ALIBABA_CLOUD)_[A-Z_]+\b/g)) names.add(name);
+      for (const [name] of text.matchAll(/\b(?:ECS_ROLLBACK|SIMULATOR|ALIBABA_CLOUD)_[A-Z_]+\b/g)) names.add(name);
     }
   }
   return names;
@@ -127,8 +127,9 @@ describe('the local stack in containers', () => {
   test('worker and simulator share credentials and address', () => {
     const worker = services['worker']?.environment ?? {};
     const simulator = services['simulator']?.environment ?? {};
-    for (const [name, value] of Object.entries(simulator)) {
-      if (name.startsWith('ALIBABA_CLOUD_')) expect(worker[name]).toBe(value);
+    for (const part of ['ACCESS_KEY_ID', 'ACCESS_KEY_SECRET']) {
+      expect(simulator[`SIMULATOR_${part}`]).toMatch(/./);
+      expect(worker[`ALIBABA_CLOUD_${part}`]).toBe(simulator[`SIMULATOR_${part}`]);
     }
     const endpoint = new URL(worker['ECS_ROLLBACK_ENDPOINT'] ?? '');
     expect(Object.keys(services)).toContain(endpoint.hostname);
@@ -138,7 +139,8 @@ describe('the local stack in containers', () => {
     expect(command?.rest).toContain(`"--port", "${endpoint.port}"`);
     expect(services['simulator']?.ports?.[0]).toMatch(new RegExp(`:${endpoint.port}$`));
     const probe = services['simulator']?.healthcheck?.test.join(' ') ?? '';
-    expect(probe).toContain(`:${endpoint.port}/`);
+    const route = new RegExp(`:${endpoint.port}/__sim/(\\w+)`).exec(probe)?.[1];
+    expect(read('simulator/control.ts')).toContain(`'GET ${route}'`);
   });
 
   test('a worker gets longer to stop than it gives its activities', () => {

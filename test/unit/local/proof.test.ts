@@ -28,7 +28,12 @@ const good: Evidence = {
   resetCalls: 1,
   leftovers: [],
   starterExitCode: 0,
-  steps: [1, 2, 3, 4, 5, 6, 7, 8].map((number) => ({ number, outcome: 'done' })),
+  readAfterRollbackAt: '2026-11-22T03:00:06.500Z',
+  steps: [1, 2, 3, 4, 5, 6, 7, 8].map((number) => ({
+    number,
+    outcome: 'done',
+    startedAt: `2026-11-22T03:00:0${number}.000Z`,
+  })),
 };
 const broken = (evidence: Evidence): string[] =>
   prove(evidence)
@@ -64,6 +69,7 @@ describe('what the demo claims', () => {
       { readings: { ...readings, afterSync: { ...readings.afterSync, other: 'reports-bad' } } },
       /not asked back/,
     ],
+    ['a reading taken while the copy ran', { readAfterRollbackAt: '2026-11-22T03:00:07.500Z' }, /before the copy/],
     ['two resets', { resetCalls: 2 }, /exactly one ResetDisk/],
     ['no reset', { resetCalls: 0 }, /exactly one ResetDisk/],
     ['a disk left over', { leftovers: ['disk d-x'] }, /nothing temporary/],

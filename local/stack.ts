@@ -1,0 +1,360 @@
+/**
+ * The local stack: Temporal dev server, ECS simulator and worker on free ports of 127.0.0.1. `npm run stack` keeps it up
+ * in the foreground; the demo and the end-to-end tests use `startStack`. Nothing of it outlives its process.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { SEARCH_ATTRIBUTES } from '../src/contract/messages.ts';
+import { interruption } from './interruption.ts';
+import { freePorts, logTail, Processes, type RunningProcess } from './processes.ts';
+import type { SimulatorReady } from './simulator-control.ts';
+import { ensureSystemPackages } from './system-packages.ts';
+import { findTemporalCli, type Log, TemporalBinaryMissing } from './temporal-cli.ts';
+
+const run = promisify(execFile);
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const NAMESPACE = 'default';
+
+/** Both shorten waiting, neither is right for a cluster: timers fire on time, and one shard takes a whole run at once. */
+const DYNAMIC_CONFIG = ['history.timerProcessorMaxTimeShift="20ms"', 'history.transferProcessorMaxPollRPS=200'];
+const SQLITE_PRAGMAS = ['journal_mode=WAL', 'synchronous=NORMAL'];
+
+export type DataPlaneKind = 'vm' | 'loop' | 'none';
+export type FileSystem = 'ext4' | 'xfs';
+
+export interface StackOptions {
+  readonly log: Log;
+  /** Default `vm`. */
+  readonly dataPlane?: DataPlaneKind;
+  /** How many times faster than the real service the simulated waits pass. Default `DEFAULT_SPEED`. */
+  readonly speed?: number;
+  /** Of the scene's data disk. Default ext4. */
+  readonly fs?: FileSystem;
+  /** Default true. */
+  readonly worker?: boolean;
+  /** More environment for the worker. */
+  readonly workerEnv?: Readonly<Record<string, string>>;
+  /** Ends the start early; what was started is stopped. */
+  readonly signal?: AbortSignal;
+}
+
+export const DEFAULT_SPEED = 20;
+/** A second of the real service is DEFAULT_SPEED times shorter here, so looking once a second would be all waiting. */
+const POLL_INTERVAL_MS = 100;
+
+export interface Stack {
+  /** Everything the stack writes; gone after `stop`. */
+  readonly dir: string;
+  readonly temporalAddress: string;
+  readonly namespace: string;
+  /** Base URL of the Temporal UI. */
+  readonly uiUrl: string;
+  readonly simulator: SimulatorReady;
+  /** What a worker or starter needs to use this stack and nothing else; only these. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** The environment for a child: ours, with every setting that could lead elsewhere replaced by `settings`. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly processes: Processes;
+  /** Undefined when started without one. */
+  readonly worker: RunningProcess | undefined;
+  /** Seconds from the start of the stack until each part was ready. */
+  readonly readyAfter: Readonly<Record<string, number>>;
+  /** One more worker, or one after the first was killed. Resolves when it polls. */
+  startWorker(name?: string, env?: Readonly<Record<string, string>>): Promise<RunningProcess>;
+  /** The page of one run in the Temporal UI. */
+  runUrl(workflowId: string, runId: string): string;
+  stop(): Promise<void>;
+}
+
+/** Starts everything side by side. On any failure what was started is stopped again. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { log } = options;
+  const started = Date.now();
+  const readyAfter: Record<string, number> = {};
+  const ready = (what: string): void => {
+    readyAfter[what] = (Date.now() - started) / 1000;
+    log(`${what} is ready after ${readyAfter[what].toFixed(1)} s`);
+  };
+  const dir = await mkdtemp(join(tmpdir(), 'ecs-rollback-'));
+  const processes = new Processes(join(dir, 'logs'));
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= (async () => {
+      await processes.stopAll();
+      await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+    })();
+    return stopping;
+  };
+  const interrupted = new Promise<never>((_, reject) => {
+    const end = () => reject(new Error('interrupted'));
+    if (options.signal?.aborted) end();
+    options.signal?.addEventListener('abort', end, { once: true });
+  });
+  interrupted.catch(() => {});
+
+  const startAll = async (): Promise<Stack> => {
+    const cli = await findTemporalCli(log);
+    const [simulatorPort = 0] = await freePorts(1);
+    // Chosen here, so that the worker can start before the simulator's guest has booted.
+    const settings: Record<string, string> = {
+      TEMPORAL_NAMESPACE: NAMESPACE,
+      TEMPORAL_CONFIG_FILE: join(dir, 'temporal.toml'),
+      ECS_ROLLBACK_ENDPOINT: `http://127.0.0.1:${simulatorPort}`,
+      ECS_ROLLBACK_POLL_INTERVAL_MS: String(POLL_INTERVAL_MS),
+      ALIBABA_CLOUD_ACCESS_KEY_ID: `LTAI5t${randomBytes(8).toString('hex')}`,
+      ALIBABA_CLOUD_ACCESS_KEY_SECRET: randomBytes(15).toString('hex'),
+    };
+    // Empty on purpose: a profile of the user's own could bring another address, TLS or an API key.
+    await writeFile(join(dir, 'temporal.toml'), '');
+
+    const startWorker: Stack['startWorker'] = async (name = 'worker', env = {}) => {
+      let polling = false;
+      const worker = await processes.start({
+        name,
+        command: process.execPath,
+        args: [join(root, 'scripts/run.mjs'), 'src/worker.ts'],
+        cwd: root,
+        env: { ...childEnv(settings), ...options.workerEnv, ...env },
+        onLine: (line) => {
+          polling ||= line.includes('worker ready');
+        },
+        graceMs: 15_000,
+      });
+      await processes.ready(worker, () => polling || undefined, 90_000);
+      return worker;
+    };
+    const startServerAndWorker = async () => {
+      const server = await startTemporal(processes, cli, dir);
+      ready('Temporal');
+      settings['TEMPORAL_ADDRESS'] = server.address;
+      if (options.worker === false) return { ...server, worker: undefined };
+      const worker = await startWorker();
+      ready('the worker');
+      return { ...server, worker };
+    };
+    const startScene = async () => {
+      const scene = await startSimulator(processes, dir, simulatorPort, settings, options);
+      ready('the simulator');
+      return scene;
+    };
+    const [server, simulator] = await Promise.all([startServerAndWorker(), startScene()]);
+    settings['ALIBABA_CLOUD_REGION_ID'] = simulator.regionId;
+    return {
+      dir,
+      temporalAddress: server.address,
+      namespace: NAMESPACE,
+      uiUrl: server.uiUrl,
+      simulator,
+      settings,
+      env: childEnv(settings),
+      processes,
+      worker: server.worker,
+      readyAfter,
+      startWorker,
+      runUrl: (workflowId, runId) =>
+        `${server.uiUrl}/namespaces/${NAMESPACE}/workflows/${encodeURIComponent(workflowId)}/${runId}/timeline`,
+      stop,
+    };
+  };
+
+  try {
+    return await Promise.race([startAll(), interrupted]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Our environment without what could lead a child to another server, account or proxy. */
+function childEnv(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(TEMPORAL|ALIBABA_CLOUD|ECS_ROLLBACK)_/.test(name));
+  const local = '127.0.0.1,localhost';
+  const noProxy = [process.env['no_proxy'] ?? process.env['NO_PROXY'], local].filter(Boolean).join(',');
+  return { ...Object.fromEntries(kept), no_proxy: noProxy, NO_PROXY: noProxy, ...settings };
+}
+
+async function startTemporal(
+  processes: Processes,
+  cli: string,
+  dir: string,
+): Promise<{ address: string; uiUrl: string }> {
+  // Between our look for free ports and the server's listening, another process may take one.
+  for (let attempt = 1; ; attempt += 1) {
+    const [port = 0, uiPort = 0] = await freePorts(2);
+    const address = `127.0.0.1:${port}`;
+    const server = await processes.start({
+      name: 'temporal',
+      command: cli,
+      args: [
+        ...`server start-dev --ip 127.0.0.1 --port ${port} --ui-port ${uiPort}`.split(' '),
+        ...'--ui-disable-news-fetch --log-level warn --db-filename'.split(' '),
+        join(dir, 'temporal.db'),
+        ...SQLITE_PRAGMAS.flatMap((pragma) => ['--sqlite-pragma', pragma]),
+        ...DYNAMIC_CONFIG.flatMap((value) => ['--dynamic-config-value', value]),
+        ...Object.values(SEARCH_ATTRIBUTES).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
+      ],
+      env: childEnv({ TEMPORAL_CONFIG_FILE: join(dir, 'none.toml') }),
+      graceMs: 5_000,
+    });
+    // It answers before its namespace exists, so that is what is asked for.
+    const answers = () =>
+      run(cli, ['operator', 'namespace', 'describe', NAMESPACE, '--address', address, '--command-timeout', '2s'], {
+        env: childEnv({}),
+        timeout: 5_000,
+      }).then(
+        () => true,
+        () => undefined,
+      );
+    try {
+      await processes.ready(server, answers, 60_000);
+      return { address, uiUrl: `http://127.0.0.1:${uiPort}` };
+    } catch (error) {
+      await server.stop();
+      if (attempt === 3 || !/address already in use/.test(await logTail(server.logFile))) throw error;
+    }
+  }
+}
+
+async function startSimulator(
+  processes: Processes,
+  dir: string,
+  port: number,
+  settings: Readonly<Record<string, string>>,
+  options: StackOptions,
+): Promise<SimulatorReady> {
+  const { dataPlane = 'vm', fs = 'ext4', speed = DEFAULT_SPEED } = options;
+  if (dataPlane !== 'none') await ensureSystemPackages(dataPlane, options.log);
+  const stateDir = join(dir, 'simulator');
+  await mkdir(stateDir, { recursive: true });
+  let firstLine: string | undefined;
+  const simulator = await processes.start({
+    name: 'simulator',
+    command: process.execPath,
+    args: [
+      join(root, 'scripts/run.mjs'),
+      ...`simulator/main.ts --port ${port} --data-plane ${dataPlane} --fs ${fs} --speed ${speed} --state`.split(' '),
+      stateDir,
+    ],
+    cwd: root,
+    env: childEnv({
+      SIMULATOR_ACCESS_KEY_ID: settings['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? '',
+      SIMULATOR_ACCESS_KEY_SECRET: settings['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? '',
+    }),
+    onLine: (line) => {
+      firstLine ??= line;
+    },
+    onErrorLine: options.log,
+    // The guests shut down first.
+    graceMs: 20_000,
+  });
+  // From nothing it installs packages and builds the guest image, too.
+  const line = await processes.ready(simulator, () => firstLine, 300_000);
+  return JSON.parse(line) as SimulatorReady;
+}
+
+/** `npm run stack`: up until Ctrl-C. */
+async function main(): Promise<number> {
+  const log: Log = (line) => console.error(line);
+  let options;
+  try {
+    options = readStackFlags(process.argv.slice(2));
+  } catch (error) {
+    log(`${error instanceof Error ? error.message.split('\n')[0] : String(error)} (--help lists all options)`);
+    return 2;
+  }
+  if (options === undefined) {
+    console.log(usage);
+    return 0;
+  }
+  const signal = interruption(log);
+  let stack: Stack;
+  try {
+    stack = await startStack({ ...options, log, signal });
+  } catch (error) {
+    if (signal.aborted) return 130;
+    log(error instanceof Error ? error.message : String(error));
+    return error instanceof TemporalBinaryMissing ? error.exitCode : 1;
+  }
+  console.log(describeStack(stack));
+  await untilStopped(stack, signal, log);
+  return 0;
+}
+
+const usage = `Usage: npm run stack -- [options]
+
+Temporal dev server, ECS simulator and worker on free ports of 127.0.0.1, until Ctrl-C.
+
+  --data-plane KIND   vm (default), loop or none
+  --speed X           how many times faster simulated waits pass (default ${DEFAULT_SPEED})
+  --fs TYPE           file system of the data disk: ext4 (default) or xfs
+  --help`;
+
+/** Undefined when help is asked for. Throws on a flag or value that is not known. */
+function readStackFlags(args: string[]): Pick<StackOptions, 'dataPlane' | 'speed' | 'fs'> | undefined {
+  const { values } = parseArgs({
+    args,
+    options: {
+      'data-plane': { type: 'string', default: 'vm' },
+      speed: { type: 'string', default: String(DEFAULT_SPEED) },
+      fs: { type: 'string', default: 'ext4' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  return {
+    dataPlane: oneOf('--data-plane', values['data-plane'], ['vm', 'loop', 'none']),
+    fs: oneOf('--fs', values.fs, ['ext4', 'xfs']),
+    speed: speedOf(values.speed),
+  };
+}
+
+/** Throws one line that names the flag and the choices. */
+export function oneOf<T extends string>(flag: string, value: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === value);
+  if (found === undefined) throw new Error(`${flag} ${value}: choose ${choices.join(' or ')}`);
+  return found;
+}
+
+/** Throws one line that names the flag. */
+export function speedOf(value: string): number {
+  const speed = Number(value);
+  if (!(speed > 0 && speed <= 1000)) throw new Error(`--speed ${value}: give a number above 0, at most 1000`);
+  return speed;
+}
+
+/** For a person: where to look, and what to export in another terminal. */
+export function describeStack({ uiUrl, simulator, settings }: Stack): string {
+  const { instanceId, dataDiskId, mountPoint } = simulator.scene;
+  return [
+    `Temporal UI  ${uiUrl}`,
+    `simulator    http://${simulator.endpoint}  (what it holds: ${simulator.control}/state)`,
+    `instance     ${instanceId}, data disk ${dataDiskId} mounted at ${mountPoint}`,
+    '',
+    'In another terminal, to use the starter or any ECS SDK against it:',
+    ...Object.entries(settings).map(([name, value]) => `  export ${name}=${value}`),
+    '  npm run starter -- --help',
+  ].join('\n');
+}
+
+/** Waits for Ctrl-C, or for a part of the stack to end by itself; stops everything. */
+export async function untilStopped(stack: Stack, signal: AbortSignal, log: Log): Promise<void> {
+  log('up until Ctrl-C');
+  const interrupted = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  // Keeps the process alive, which a pending promise does not.
+  const alive = setInterval(() => {}, 60_000);
+  await Promise.race([interrupted, stack.processes.anyEnds().then((line) => log(line))]);
+  clearInterval(alive);
+  await stack.stop();
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  process.exitCode = await main();
+}
