@@ -72,7 +72,7 @@ if [ ! -b "$part" ]; then
   partx -u "$disk" 2>/dev/null || partx -a "$disk"
   for _ in 1 2 3 4 5 6 7 8 9 10; do [ -b "$part" ] && break; sleep 0.3; done
 fi
-blkid "$part" >/dev/null 2>&1 || ${
+[ -n "$(blkid -s TYPE -o value "$part")" ] || ${
   fileSystem === 'xfs' ? 'mkfs.xfs -q -f' : 'mkfs.ext4 -q -F -E lazy_itable_init=1,lazy_journal_init=1'
 } "$part"
 uuid=$(blkid -s UUID -o value "$part")

@@ -4,7 +4,6 @@
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { temporal } from '@temporalio/proto';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
@@ -52,6 +51,9 @@ function reasonOf(error: unknown): string {
   return details.split('\n')[0] ?? '';
 }
 
+/** INDEXED_VALUE_TYPE_KEYWORD of the server's API. */
+const KEYWORD = 2;
+
 /**
  * A workflow that sets an attribute the server does not know hangs without a word, so the worker makes them, or says how,
  * before it takes any work.
@@ -61,7 +63,6 @@ async function ensureSearchAttributes(connection: NativeConnection, namespace: s
   const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
   const missing = names.filter((name) => !(name in (customAttributes ?? {})));
   if (missing.length === 0) return;
-  const KEYWORD = temporal.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
   try {
     await connection.operatorService.addSearchAttributes({
       namespace,
