@@ -167,10 +167,12 @@ describe('poller', () => {
     fake.world.set('d-1', 'Attaching');
     const shown: (string | undefined)[] = [];
     quiet(poller.watch('disk', 'r', 'd-1', available, { onSeen: (seen) => shown.push(seen?.status) }));
-    await vi.advanceTimersByTimeAsync(2_000);
+    await vi.advanceTimersByTimeAsync(450);
     await expect(first).resolves.toMatchObject({ status: 'Available' });
-    expect(shown[0]).toBe('Attaching');
-    expect(shown).not.toContain('Available');
+    expect(shown).toEqual([]);
+    // Nor has it to wait for the next round.
+    await vi.advanceTimersByTimeAsync(550);
+    expect(shown).toEqual(['Attaching']);
   });
 
   it('does not let a slow call hold up newcomers', async () => {
@@ -207,6 +209,25 @@ describe('poller', () => {
     await vi.advanceTimersByTimeAsync(10_000);
     expect(poller.waiting()).toBe(0);
     expect(fake.calls.length - before).toBe(3);
+  });
+
+  it('does not take the late success of an earlier call for a sign that the quota is back', async () => {
+    const poller = createPoller(fake.ecs);
+    const region = fake.ecs.region('r');
+    const look = region.disks.bind(region);
+    const slow = vi.fn(async (asked: readonly string[]) => {
+      if (asked.includes('d-0')) return look(asked);
+      const seen = await look(asked);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return seen;
+    });
+    vi.spyOn(fake.ecs, 'region').mockReturnValue({ ...region, disks: slow });
+    for (const id of ids(150)) quiet(poller.watch('disk', 'r', id, available));
+    fake.fail = (asked) => (asked.includes('d-0') ? failure('throttled') : undefined);
+    await vi.advanceTimersByTimeAsync(950);
+    expect(slow).toHaveBeenCalledTimes(2);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(slow).toHaveBeenCalledTimes(3);
   });
 
   it('honours the hint of the service', async () => {
