@@ -60,10 +60,10 @@ plan_mount() {
       nest[$REPLY]=1
     fi
   done
-  exec 4>"$M/files" 5>"$M/new" 6>"$M/meta" 7>"$M/kept" 8>"$M/links" 10<"$M/b" 11<"$M/live"
+  exec 4>"$M/files" 5>"$M/new" 6>"$M/meta" 7>"$M/kept" 8>"$M/links" 3<"$M/live"
   local ln lt lm lu lg ls lmt lct li lk lb lx key
-  IFS=$TAB read -r ln lt lm lu lg ls lmt lct li lk lb lx <&11
-  while IFS=$TAB read -r name type mode uid gid size mtime ctime ino links blocks target <&10; do
+  IFS=$TAB read -r ln lt lm lu lg ls lmt lct li lk lb lx <&3 || ln=
+  while IFS=$TAB read -r name type mode uid gid size mtime ctime ino links blocks target; do
     here= d= same= key=- parent=${name%/*}
     if [[ $ln == "$name" ]]; then
       here=$lt
@@ -72,7 +72,7 @@ plan_mount() {
       [[ "$type $mode $uid $gid $size $mtime $target" == "$lt $lm $lu $lg $ls $lmt $lx" ]] && same=1
       key=$lmt,$lct,$li,$ls
       local at_mtime=$lmt at_ctime=$lct at_blocks=$lb at_links=$lk
-      IFS=$TAB read -r ln lt lm lu lg ls lmt lct li lk lb lx <&11 || ln=
+      IFS=$TAB read -r ln lt lm lu lg ls lmt lct li lk lb lx <&3 || ln=
     fi
     case ${block[$parent]-} in
       k) d=k ;;
@@ -119,10 +119,10 @@ plan_mount() {
     else
       emit "$@"
     fi
-  done
+  done <"$M/b"
   exec 8>&-
   plan_links
-  exec 4>&- 5>&- 6>&- 7>&-
+  exec 3<&- 4>&- 5>&- 6>&- 7>&-
   sort -n -o "$M/files" "$M/files"
   sort -u -o "$M/new" "$M/new" "$M/parents"
   sort -u -o "$M/meta" "$M/meta" "$M/parents"

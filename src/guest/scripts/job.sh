@@ -21,14 +21,14 @@ start_job() {
   rm -f "$dir/pid" "$dir/result"
   {
     printf 'set -u; shopt -u patsub_replacement; ulimit -c 0\n'
-    declare -p LC_ALL PATH RUN RUN_DIR STAGE TAB UTF8 TOOL
+    declare -p LC_ALL PATH RUN RUN_DIR STAGE TAB UTF8 TOOL FORMAT
     printf 'umask 077; DIR=%q\n' "$dir"
     declare -f
     printf 'job_begin; %s\n' "$2"
   } >"$dir/job.sh"
   command -v nice && how+=(nice -n 10)
   command -v ionice && how+=(ionice -c 3)
-  "${how[@]}" bash "$dir/job.sh" </dev/null >/dev/null 2>&1 3>&- 9>&- &
+  "${how[@]}" bash "$dir/job.sh" </dev/null >/dev/null 2>"$dir/log" 3>&- 9>&- &
   for ((i = 0; i < 100; i++)); do
     [[ -s $dir/pid ]] && return
     sleep 0.1
@@ -39,6 +39,7 @@ start_job() {
 # In the job.
 job_begin() {
   local group
+  trap 'job_end failed GuestError "the job ended early: $(tail -n 1 "$DIR/log" | cut -c 1-300)"' EXIT
   # Out of the agent's control group: systemd ends what is in it when the agent is restarted.
   for group in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs; do
     [[ -w $group ]] && echo $$ >"$group"
@@ -52,6 +53,7 @@ job_begin() {
 progress() { echo "$1 $2 $3 $4 $5" >>"$DIR/progress"; }
 # States: done, failed (start it again and it goes on), refused (starting again does not help).
 job_end() {
+  trap - EXIT
   printf '%s\n' "$1" "$2" "${3//$'\n'/ }" >"$DIR/result.new"
   mv "$DIR/result.new" "$DIR/result"
   exit 0

@@ -76,17 +76,17 @@ compare_mount() {
   local -A b_group=() l_group=()
   NEXT=()
   for line in b-hash live-hash b-attr live-attr kept; do sort -u -o "$M/$line" "$M/$line"; done
-  exec 10<"$M/b" 11<"$M/live" 12<"$M/b-hash" 13<"$M/live-hash" 14<"$M/b-attr" 15<"$M/live-attr" 16<"$M/kept"
-  for line in 11 12 13 14 15 16; do next $line; done
+  exec 3<"$M/live" 4<"$M/b-hash" 5<"$M/live-hash" 6<"$M/b-attr" 7<"$M/live-attr" 8<"$M/kept"
+  for line in 3 4 5 6 7 8; do next $line; done
   enc "${TO%/}"
   local prefix=$REPLY
-  while IFS=$TAB read -r name type mode uid gid size mtime ctime ino links blocks target <&10; do
-    at_name 11 && line=$REPLY
-    at_name 12 && b_hash=$REPLY
-    at_name 13 && l_hash=$REPLY
-    at_name 14 && b_attr=$REPLY
-    at_name 15 && l_attr=$REPLY
-    at_name 16 && kept=$REPLY
+  while IFS=$TAB read -r name type mode uid gid size mtime ctime ino links blocks target; do
+    at_name 3 && line=$REPLY
+    at_name 4 && b_hash=$REPLY
+    at_name 5 && l_hash=$REPLY
+    at_name 6 && b_attr=$REPLY
+    at_name 7 && l_attr=$REPLY
+    at_name 8 && kept=$REPLY
     lt= lm= lu= lg= ls= lmt= lct= li= lk= lb= lx=
     [[ ! $line ]] || IFS=$TAB read -r lt lm lu lg ls lmt lct li lk lb lx <<<"$line"
     if [[ $type == [bc] ]]; then
@@ -131,7 +131,7 @@ compare_mount() {
     dec "$name"
     js "${TO%/}${REPLY#.}"
     if ((WRONG <= 50 && ${#SHOWN} + ${#REPLY} < 12000)); then SHOWN+=${SHOWN:+,}$REPLY; fi
-  done
+  done <"$M/b"
 }
 
 verify_job() {
