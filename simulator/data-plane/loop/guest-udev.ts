@@ -249,7 +249,7 @@ export class GuestUdev {
   }
 
   private async setLinks(wanted: ReadonlyMap<string, string>): Promise<void> {
-    for (const [link, target] of [...this.links]) {
+    for (const [link, target] of this.links) {
       if (wanted.get(link) === target) continue;
       await rm(`${this.root}/dev/${link}`, { force: true });
       this.links.delete(link);

@@ -98,7 +98,7 @@ export class LoopDevice {
       inKernel.push([number, ...extent].join(' '));
     }
     // No table, or none that is understood, is an error to partx and no partition to us.
-    const columns = ['--show', '--raw', '--noheadings', '--output', 'NR,START,SECTORS'];
+    const columns = ['--raw', '--noheadings', '--output', 'NR,START,SECTORS'];
     const onDisk = (await runTool('partx', [...columns, this.path]).catch(() => ''))
       .split('\n')
       .filter((line) => line !== '');

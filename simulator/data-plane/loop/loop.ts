@@ -4,7 +4,7 @@
  *
  * What differs from a real machine: no boot loader, no udev race at boot, no LVM; XFS file systems with one UUID collide
  * across all guests of this kernel; an ext4 grows online only where the host allows CAP_SYS_RESOURCE; `fstab` entries
- * that cannot be mounted do not stop the boot.
+ * that cannot be mounted do not stop the boot. A guest shares the host's network, and is no security border.
  */
 import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -15,6 +15,7 @@ import { copySparse, exists, growTo, makeHole, makeWhole, temporaryName } from '
 import { loopsBelow, waitForNoLoops } from './loop-devices.ts';
 import type { LoopDevice } from './loop-devices.ts';
 import { Machine } from './machine.ts';
+import type { DiskImage } from './machine.ts';
 import { runTool } from './run-tool.ts';
 import { makeSystemDisk, makeSystemTree } from './system-tree.ts';
 
@@ -36,6 +37,7 @@ const TOOLS: ReadonlyArray<readonly [program: string, debianPackage: string]> = 
   ['setpriv', 'util-linux'],
   ['sfdisk', 'fdisk'],
   ['unshare', 'util-linux'],
+  ['xfs_io', 'xfsprogs'],
 ];
 
 /** Throws an error of one line that names what this host lacks, and the way out. */
@@ -70,6 +72,7 @@ class LoopDataPlane implements DataPlane {
   readonly kind = 'loop';
   private readonly stateDir: string;
   private readonly log: (line: string) => void;
+  private systemTree: Promise<string> | undefined;
   private readonly machines = new Map<string, Machine>();
 
   constructor(options: DataPlaneOptions) {
@@ -104,6 +107,10 @@ class LoopDataPlane implements DataPlane {
     return `${this.disksFolder}/${diskId}.img`;
   }
 
+  private withImage(disk: AttachedDisk): DiskImage {
+    return { ...disk, image: this.disk(disk.diskId) };
+  }
+
   private snapshot(snapshotId: string): string {
     return `${this.stateDir}/snapshots/${snapshotId}.img`;
   }
@@ -119,9 +126,16 @@ class LoopDataPlane implements DataPlane {
 
   async createSystemDisk(diskId: string, sizeBytes: number): Promise<void> {
     if (await exists(this.disk(diskId))) return;
-    const tree = `${this.stateDir}/system-tree`;
-    if (!(await exists(tree))) await makeWhole(tree, makeSystemTree);
+    this.systemTree ??= this.makeTree();
+    const tree = await this.systemTree;
     await makeWhole(this.disk(diskId), (file) => makeSystemDisk(file, sizeBytes, tree));
+  }
+
+  private async makeTree(): Promise<string> {
+    const tree = `${this.stateDir}/system-tree`;
+    await rm(tree, { recursive: true, force: true });
+    await makeWhole(tree, makeSystemTree);
+    return tree;
   }
 
   async deleteDisk(diskId: string): Promise<void> {
@@ -191,15 +205,17 @@ class LoopDataPlane implements DataPlane {
   }
 
   async startInstance(instanceId: string, disks: readonly AttachedDisk[]): Promise<void> {
-    if (this.isRunning(instanceId)) return;
-    await this.machines.get(instanceId)?.stop({ force: true });
+    const known = this.machines.get(instanceId);
+    if (known?.ended === false) return known.start(disks.map((disk) => this.withImage(disk)));
+    // One that ended by itself may still be on its way down.
+    await known?.stop({ force: true });
     const folder = `${this.stateDir}/instances/${instanceId}`;
     const machine = new Machine(instanceId, folder, this.log);
     this.machines.set(instanceId, machine);
     try {
-      await machine.start(disks.map((disk) => ({ ...disk, image: this.disk(disk.diskId) })));
+      await machine.start(disks.map((disk) => this.withImage(disk)));
     } catch (error) {
-      this.machines.delete(instanceId);
+      if (this.machines.get(instanceId) === machine) this.machines.delete(instanceId);
       throw error;
     }
   }
@@ -216,7 +232,7 @@ class LoopDataPlane implements DataPlane {
   }
 
   async attachDisk(instanceId: string, disk: AttachedDisk): Promise<void> {
-    await this.machines.get(instanceId)?.attach({ ...disk, image: this.disk(disk.diskId) });
+    await this.machines.get(instanceId)?.attach(this.withImage(disk));
   }
 
   async detachDisk(instanceId: string, disk: AttachedDisk): Promise<void> {

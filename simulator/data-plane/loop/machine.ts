@@ -16,6 +16,15 @@ import { runTool } from './run-tool.ts';
 
 const INIT = fileURLToPath(new URL('./guest-init.sh', import.meta.url));
 const GUEST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const GUEST_ENVIRONMENT = {
+  PATH: GUEST_PATH,
+  HOME: '/root',
+  USER: 'root',
+  LOGNAME: 'root',
+  SHELL: '/bin/bash',
+  // libudev believes only a real sysfs otherwise, and lsblk then knows no serials.
+  SYSTEMD_DEVICE_VERIFY_SYSFS: '0',
+};
 const BOOT_TIMEOUT_MS = 60_000;
 /** How long processes have between TERM and KILL at a shutdown. */
 const SHUTDOWN_GRACE_MS = 5_000;
@@ -55,6 +64,11 @@ rm -f -- "$part"
 exit 1
 `;
 
+/** A disk to plug in, and the file that has its bytes. */
+export interface DiskImage extends AttachedDisk {
+  readonly image: string;
+}
+
 interface PluggedDisk {
   readonly name: string;
   readonly serial: string;
@@ -93,7 +107,9 @@ export class Machine {
   private initPid = 0;
   private udev: GuestUdev | undefined;
   private frozen = false;
+  private starting: Promise<void> | undefined;
   private ending: Promise<void> | undefined;
+  private plugging: Promise<void> = Promise.resolve();
   private commandNumber = 0;
 
   /** `folder` is the machine's own: mount point, console log, output of commands. */
@@ -103,8 +119,13 @@ export class Machine {
     this.log = log;
   }
 
+  /** Process 1 of the guest runs, whether or not it has booted to the end. */
   get running(): boolean {
-    return this.ending === undefined && this.initPid !== 0 && this.udev !== undefined;
+    return !this.ended && this.initPid !== 0 && this.udev !== undefined;
+  }
+
+  get ended(): boolean {
+    return this.ending !== undefined;
   }
 
   has(diskId: string): boolean {
@@ -116,16 +137,15 @@ export class Machine {
   }
 
   /** Boots from the first disk; the guest's fstab is mounted when it resolves. On failure nothing is left attached. */
-  async start(disks: ReadonlyArray<AttachedDisk & { readonly image: string }>): Promise<void> {
-    try {
-      await this.boot(disks);
-    } catch (error) {
+  start(disks: readonly DiskImage[]): Promise<void> {
+    this.starting ??= this.boot(disks).catch(async (error: unknown) => {
       await this.end();
       throw error;
-    }
+    });
+    return this.starting;
   }
 
-  private async boot(disks: ReadonlyArray<AttachedDisk & { readonly image: string }>): Promise<void> {
+  private async boot(disks: readonly DiskImage[]): Promise<void> {
     const [system, ...others] = disks;
     if (system === undefined) throw new Error(`${this.instanceId} has no system disk to start from`);
     await rm(this.folder, { recursive: true, force: true });
@@ -154,24 +174,11 @@ export class Machine {
   private async startNamespace(args: readonly string[]): Promise<number> {
     const console = await open(`${this.folder}/console.log`, 'a', 0o600);
     try {
+      const namespaces = '--mount --pid --uts --ipc --propagation private --fork --kill-child=KILL'.split(' ');
       // Both layers die with this process: the kernel kills `unshare`, and `unshare` dying kills the guest's process 1.
       const child = spawn(
         'setpriv',
-        [
-          ...['--pdeathsig', 'KILL', '--'],
-          ...[
-            'unshare',
-            '--mount',
-            '--pid',
-            '--uts',
-            '--ipc',
-            '--propagation',
-            'private',
-            '--fork',
-            '--kill-child=KILL',
-          ],
-          ...['--', 'bash', INIT, ...args],
-        ],
+        ['--pdeathsig', 'KILL', '--', 'unshare', ...namespaces, '--', 'bash', INIT, ...args],
         { stdio: ['pipe', console.fd, console.fd, 'pipe'], env: { PATH: GUEST_PATH, LC_ALL: 'C' }, cwd: '/' },
       );
       this.namespace = child;
@@ -212,24 +219,37 @@ export class Machine {
     throw new Error(`${this.instanceId} has no room for another disk`);
   }
 
-  private async plug(name: string, disk: AttachedDisk & { readonly image: string }): Promise<LoopDevice> {
+  private async plug(name: string, disk: DiskImage): Promise<LoopDevice> {
     const loop = await LoopDevice.attach(disk.image);
     this.disks.set(disk.diskId, { name, serial: disk.serial, loop });
     return loop;
   }
 
-  async attach(disk: AttachedDisk & { readonly image: string }): Promise<void> {
-    if (this.disks.has(disk.diskId)) return;
-    const name = this.freeName();
-    const loop = await this.plug(name, disk);
-    await this.udev?.add(name, disk.serial, loop);
+  /** One plug or unplug after the other. */
+  private inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.plugging.then(change);
+    this.plugging = done.catch(() => undefined);
+    return done;
+  }
+
+  attach(disk: DiskImage): Promise<void> {
+    return this.inTurn(async () => {
+      if (this.disks.has(disk.diskId) || this.ended) return;
+      const name = this.freeName();
+      const loop = await this.plug(name, disk);
+      await this.udev?.add(name, disk.serial, loop);
+    });
   }
 
   /**
    * Pulls the disk. File systems that the guest has mounted from it are shut down first, so that from then on they
    * answer EIO and write nothing, as after a surprise removal; the loop device goes when the guest unmounts them.
    */
-  async detach(diskId: string): Promise<void> {
+  detach(diskId: string): Promise<void> {
+    return this.inTurn(() => this.pull(diskId));
+  }
+
+  private async pull(diskId: string): Promise<void> {
     const disk = this.disks.get(diskId);
     if (disk === undefined) return;
     this.disks.delete(diskId);
@@ -240,7 +260,7 @@ export class Machine {
       this.log(`${this.instanceId}: ${diskId} was pulled while in use; its loop device goes with the last user`);
   }
 
-  /** Whether there were any. Without xfs_io of xfsprogs they stay alive, which is said in the log. */
+  /** Whether there were any. What is only in the page cache is lost. */
   private async shutDownFileSystems(loop: LoopDevice): Promise<boolean> {
     const numbers = new Set([loop.number, ...(await loop.partitions())].map(({ major, minor }) => `${major}:${minor}`));
     const mounts = await readFile(`/proc/${this.initPid}/mountinfo`, 'utf8').catch(() => '');
@@ -252,16 +272,10 @@ export class Machine {
         (fields[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
       );
     for (const point of points) {
-      await runTool('nsenter', [
-        `--target=${this.initPid}`,
-        '--mount',
-        '--',
-        'xfs_io',
-        '-x',
-        '-c',
-        'shutdown',
-        point,
-      ]).catch((error: unknown) => this.log(`${this.instanceId}: ${point} was not shut down: ${String(error)}`));
+      const shutdown = ['xfs_io', '-x', '-c', 'shutdown', point];
+      await runTool('nsenter', [`--target=${this.initPid}`, '--mount', '--', ...shutdown]).catch((error: unknown) =>
+        this.log(`${this.instanceId}: ${point} was not shut down: ${String(error)}`),
+      );
     }
     return points.length > 0;
   }
@@ -304,17 +318,8 @@ export class Machine {
   }
 
   async sendFile(file: FileToSend): Promise<{ exitCode: number; message: string }> {
-    const args = [
-      'sh',
-      '-c',
-      RECEIVE_FILE,
-      'receive',
-      file.path,
-      file.mode,
-      file.owner,
-      file.group,
-      file.overwrite ? '1' : '0',
-    ];
+    const { path, mode, owner, group, overwrite } = file;
+    const args = ['sh', '-c', RECEIVE_FILE, 'receive', path, mode, owner, group, overwrite ? '1' : '0'];
     const { exitCode, output } = await this.inGuest(args, file.content, 60_000);
     return { exitCode, message: output.toString().trim() };
   }
@@ -326,8 +331,7 @@ export class Machine {
     timeoutMs = 60_000,
     signal?: AbortSignal,
   ): Promise<ExecResult> {
-    if (this.ending !== undefined || !isAlive(this.initPid))
-      throw new AgentUnavailable(`${this.instanceId} is not running`);
+    if (this.ended || !isAlive(this.initPid)) throw new AgentUnavailable(`${this.instanceId} is not running`);
     this.commandNumber += 1;
     const outputPath = `${this.folder}/output-${this.commandNumber}`;
     // A file, not a pipe: stdout and stderr keep their order, and a child that stays behind never gets SIGPIPE.
@@ -340,7 +344,7 @@ export class Machine {
           stdio: ['pipe', output.fd, output.fd],
           detached: true,
           cwd: '/',
-          env: { PATH: GUEST_PATH, HOME: '/root', USER: 'root', LOGNAME: 'root', SHELL: '/bin/bash' },
+          env: GUEST_ENVIRONMENT,
         },
       );
       const pid = child.pid ?? 0;
@@ -358,9 +362,7 @@ export class Machine {
       }, timeoutMs);
       // nsenter stops itself when its child is stopped, after a snapshot's CONT if it is slow to be scheduled.
       const unstick = setInterval(() => {
-        void isStopped(pid).then((stopped) => {
-          if (stopped && !this.frozen) signalGroup(pid, 'SIGCONT');
-        });
+        void this.wakeIfStopped(pid);
       }, 200);
       this.commands.add(pid);
       signal?.addEventListener('abort', kill, { once: true });
@@ -380,6 +382,10 @@ export class Machine {
       await output.close();
       await rm(outputPath, { force: true });
     }
+  }
+
+  private async wakeIfStopped(pid: number): Promise<void> {
+    if ((await isStopped(pid)) && !this.frozen) signalGroup(pid, 'SIGCONT');
   }
 
   async agentAnswers(): Promise<boolean> {
