@@ -8,7 +8,7 @@ import type { Ecs, EcsRegion } from '../port.ts';
 import type { Agent, Disk, Instance, Invocation, Snapshot } from '../types.ts';
 import type { Action } from './actions.ts';
 import { type AccessKey, type CredentialSource, chainedCredentials, fixedCredentials } from './credentials.ts';
-import { type CallContext, DeadlineExceeded, MalformedAnswer, toCloudError } from './failures.ts';
+import { DeadlineExceeded, MalformedAnswer, toCloudError } from './failures.ts';
 import { required, toAgent, toDisk, toInstance, toInvocation, toSnapshot } from './models.ts';
 import { type Credential, type EcsClient, type Runtime, type Sdk, loadSdk } from './sdk.ts';
 
@@ -97,26 +97,34 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
     send: (client: EcsClient, models: Sdk['models'], runtime: Runtime) => Promise<Reply<Body>>,
     about: CallOptions,
   ): Promise<Body> {
-    const context = (): CallContext => ({
-      action,
-      what: about.what,
-      endpoint,
-      dryRun: about.dryRun ?? false,
-      secrets: [...source.secrets(), ...(about.secrets ?? [])],
-    });
+    const attempt = async (): Promise<Body> => {
+      try {
+        opening ??= open().catch((error: unknown) => {
+          opening = undefined;
+          throw error;
+        });
+        const { sdk, client, runtime } = await opening;
+        // Before the clock of the call starts: a slow lookup must not look like a lost answer.
+        await source.lookup();
+        const reply = await within(send(client, sdk.models, runtime), timeout + DEADLINE_MARGIN_MS);
+        return required(reply.body, 'a body');
+      } catch (thrown) {
+        throw toCloudError(thrown, {
+          action,
+          what: about.what,
+          endpoint,
+          dryRun: about.dryRun ?? false,
+          secrets: [...source.secrets(), ...(about.secrets ?? [])],
+        });
+      }
+    };
     try {
-      opening ??= open().catch((error: unknown) => {
-        opening = undefined;
-        throw error;
-      });
-      const { sdk, client, runtime } = await opening;
-      // Before the clock of the call starts: a slow lookup must not look like a lost answer.
-      await source.lookup();
-      const reply = await within(send(client, sdk.models, runtime), timeout + DEADLINE_MARGIN_MS);
-      return required(reply.body, 'a body');
-    } catch (thrown) {
-      const error = toCloudError(thrown, context());
-      if (error.kind === 'credentials') source.forget();
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof CloudError) || error.kind !== 'credentials') throw error;
+      source.forget();
+      // Refused at the door, so nothing was done: a token that ran out is worth one more lookup (ecs-api §2.1).
+      if (source.renewable && error.code === 'InvalidSecurityToken.Expired') return attempt();
       throw error;
     }
   }

@@ -16,6 +16,8 @@ export interface AccessKey {
 export interface CredentialSource {
   /** Rejects with `CredentialsUnavailable`. */
   lookup(): Promise<AccessKey & { readonly provider: string }>;
+  /** A new lookup may bring other ones. */
+  readonly renewable: boolean;
   /** The service refused them: look them up anew next time. */
   forget(): void;
   /** What must not appear in any message. */
@@ -44,7 +46,7 @@ const secretsOf = (key: AccessKey | undefined): string[] =>
 export function fixedCredentials(key: AccessKey): CredentialSource {
   const secrets = secretsOf(key);
   const answer = { ...key, provider: key.securityToken === undefined ? 'static_ak' : 'static_sts' };
-  return { lookup: () => Promise.resolve(answer), forget: () => {}, secrets: () => secrets };
+  return { renewable: false, lookup: () => Promise.resolve(answer), forget: () => {}, secrets: () => secrets };
 }
 
 /**
@@ -77,6 +79,7 @@ export function chainedCredentials(open: () => Promise<CredentialChain>, deadlin
     return key;
   };
   return {
+    renewable: true,
     lookup() {
       // The reasons of the single providers name files and addresses of the machine and help nobody; the fix does.
       pending ??= ask()

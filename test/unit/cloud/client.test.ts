@@ -1,6 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import * as fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ACTIONS } from '../../../src/cloud/alicloud/actions.ts';
 import { createEcs } from '../../../src/cloud/alicloud/client.ts';
 import type { CloudError } from '../../../src/cloud/errors.ts';
@@ -18,6 +19,7 @@ type Handler = (call: Call, response: ServerResponse, request: IncomingMessage) 
 
 let server: Server;
 let region: EcsRegion;
+let endpoint: { host: string; protocol: 'http' };
 let handler: Handler;
 const calls: Call[] = [];
 
@@ -40,8 +42,9 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
+  endpoint = { host: `127.0.0.1:${port}`, protocol: 'http' };
   region = createEcs({
-    endpoint: { host: `127.0.0.1:${port}`, protocol: 'http' },
+    endpoint,
     credentials: { accessKeyId: KEY_ID, accessKeySecret: SECRET },
     timeoutMs: 300,
   }).region('cn-test');
@@ -482,5 +485,105 @@ describe('answers that are none', () => {
     expect(error.message).toBe(
       `ResetDisk d-1 to s-1: cannot reach the ECS endpoint ${protocol}://127.0.0.1:1: nothing listens there (ECONNREFUSED)`,
     );
+  });
+});
+
+describe('whatever comes back', () => {
+  const disks = fc.record(
+    {
+      DiskId: fc.oneof(fc.constant('d-1'), fc.jsonValue()),
+      Status: fc.oneof(fc.constant('In_use'), fc.jsonValue()),
+      Type: fc.oneof(fc.constant('data'), fc.jsonValue()),
+      Category: fc.oneof(fc.constant('cloud_essd'), fc.jsonValue()),
+      Size: fc.oneof(fc.constant(20), fc.jsonValue()),
+      Attachments: fc.oneof(fc.constant({ Attachment: [{ InstanceId: 'i-1' }] }), fc.jsonValue()),
+      Tags: fc.oneof(fc.constant({ Tag: [{ TagKey: 'a', TagValue: 'b' }] }), fc.jsonValue()),
+      OperationLocks: fc.jsonValue(),
+    },
+    { requiredKeys: ['DiskId', 'Status'] },
+  );
+  const bodies = fc.oneof(
+    fc.jsonValue(),
+    fc.record({ RequestId: fc.jsonValue(), Disks: fc.record({ Disk: fc.array(disks, { maxLength: 3 }) }) }),
+    fc.record({ RequestId: fc.jsonValue(), Code: fc.jsonValue(), Message: fc.jsonValue() }),
+  );
+
+  it('is a map of disks or a CloudError of one line', async () => {
+    let maps = 0;
+    await fc.assert(
+      fc.asyncProperty(bodies, fc.constantFrom(200, 200, 302, 400, 403, 404, 429, 500, 503), async (body, status) => {
+        handler = answer(body, status);
+        try {
+          for (const [id, disk] of await region.disks(['d-1'])) {
+            expect(id).toBeTypeOf('string');
+            expect(disk.sizeGiB).toBeGreaterThan(0);
+            expect(disk.attachedTo.every((each) => typeof each === 'string')).toBe(true);
+          }
+          maps++;
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'CloudError', action: 'DescribeDisks' });
+          expect((error as CloudError).message).toMatch(/^DescribeDisks d-1: [^\n]+$/);
+        }
+      }),
+      { numRuns: 300 },
+    );
+    expect(maps).toBeGreaterThan(0);
+  });
+});
+
+describe('who calls', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+  const seenKeys: string[] = [];
+  const listing: Handler = (_, response, request) => {
+    seenKeys.push(/Credential=([^,]+)/.exec(request.headers.authorization ?? '')?.[1] ?? '');
+    json(response, { RequestId: 'r', Disks: { Disk: [] } });
+  };
+  beforeEach(() => {
+    seenKeys.length = 0;
+  });
+
+  it('signs with the STS token it was given', async () => {
+    const sent: unknown[] = [];
+    handler = (_, response, request) => {
+      sent.push(request.headers['x-acs-security-token'], request.url?.includes('CanaryToken'));
+      json(response, { RequestId: 'r', Disks: { Disk: [] } });
+    };
+    const credentials = { accessKeyId: 'STS.id', accessKeySecret: SECRET, securityToken: 'CanaryToken' };
+    await createEcs({ endpoint, credentials }).region('cn-test').disks(['d-1']);
+    expect(sent).toEqual(['CanaryToken', false]);
+  });
+
+  it('uses the default chain when it was given none', async () => {
+    vi.stubEnv('ALIBABA_CLOUD_ACCESS_KEY_ID', 'chain-id');
+    vi.stubEnv('ALIBABA_CLOUD_ACCESS_KEY_SECRET', SECRET);
+    handler = listing;
+    await createEcs({ endpoint }).region('cn-test').disks(['d-1']);
+    expect(seenKeys).toEqual(['chain-id']);
+  });
+
+  it('looks the credentials up once more when the token has expired, and only then', async () => {
+    vi.stubEnv('ALIBABA_CLOUD_ACCESS_KEY_ID', 'old-id');
+    vi.stubEnv('ALIBABA_CLOUD_ACCESS_KEY_SECRET', SECRET);
+    const chained = createEcs({ endpoint }).region('cn-test');
+    handler = (call, response, request) => {
+      if (!request.headers.authorization?.includes('old-id')) return listing(call, response, request);
+      vi.stubEnv('ALIBABA_CLOUD_ACCESS_KEY_ID', 'new-id');
+      json(response, { Code: 'InvalidSecurityToken.Expired', Message: 'expired', RequestId: 'r' }, 400);
+    };
+    await chained.disks(['d-1']);
+    expect(seenKeys).toEqual(['new-id']);
+
+    calls.length = 0;
+    handler = answer({ Code: 'InvalidSecurityToken.Expired', Message: 'expired', RequestId: 'r' }, 400);
+    expect(await failureOf(region.disks(['d-1']))).toMatchObject({ kind: 'credentials' });
+    expect(calls).toHaveLength(1);
+    expect(await failureOf(chained.disks(['d-1']))).toMatchObject({ kind: 'credentials' });
+    expect(calls).toHaveLength(3);
+    calls.length = 0;
+    handler = answer({ Code: 'SignatureDoesNotMatch', Message: 'no', RequestId: 'r' }, 400);
+    expect(await failureOf(chained.disks(['d-1']))).toMatchObject({ kind: 'credentials' });
+    expect(calls).toHaveLength(1);
   });
 });
