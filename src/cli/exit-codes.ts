@@ -74,7 +74,7 @@ const OF_FAILURE_KIND: ReadonlyMap<string, ExitCode> = new Map([
 export const exitCodeOfFailureKind = (kind: string | undefined): ExitCode | undefined =>
   OF_FAILURE_KIND.get(kind ?? '');
 
-/** Endings that leave the disk as it was found, so that the reason alone decides what to do. */
+/** Endings after which the same request may simply be tried again once the reason is gone. */
 const RETRIABLE: ReadonlySet<string> = new Set([FAILURE.refused, FAILURE.failedBeforeReset, FAILURE.syncFailed]);
 
 /** `type` is a value of `FAILURE`. */
