@@ -125,6 +125,7 @@ class Loop<T> {
   private readonly scale: number;
   private readonly entries = new Map<string, Entry<T>>();
   private timer: NodeJS.Timeout | undefined;
+  private timerAt = 0;
   private callsInFlight = 0;
   private lastCallAt = Number.NEGATIVE_INFINITY;
   /** Length of the last pause after a failed call; 0 while all is well. While it is not, one call goes out at a time. */
@@ -184,8 +185,13 @@ class Loop<T> {
         entry.dueAt = Math.min(entry.dueAt, dueAt);
         entry.interval = interval;
       }
-      this.schedule();
+      // With thousands of waits, one that comes must not cost a look at all of them.
+      if (this.timer === undefined || Math.max(dueAt, this.opensAt()) < this.timerAt) this.schedule();
     });
+  }
+
+  private opensAt(): number {
+    return this.pause > 0 ? this.closedAt + this.pause : Number.NEGATIVE_INFINITY;
   }
 
   /** At once, but those who come one after the other share a call: at most four first looks per interval. */
@@ -198,7 +204,9 @@ class Loop<T> {
     const entry = this.entries.get(id);
     if (entry === undefined || !entry.waiters.delete(waiter) || entry.waiters.size > 0) return;
     this.entries.delete(id);
-    this.schedule();
+    if (this.entries.size > 0) return;
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
   private freeCalls(): number {
@@ -212,9 +220,8 @@ class Loop<T> {
     let next = Number.POSITIVE_INFINITY;
     for (const entry of this.entries.values()) if (!entry.inFlight) next = Math.min(next, entry.dueAt);
     if (next === Number.POSITIVE_INFINITY) return;
-    const opensAt = this.pause > 0 ? this.closedAt + this.pause : 0;
-    const delay = Math.max(0, Math.max(next, opensAt) - Date.now());
-    this.timer = setTimeout(() => this.tick(), delay);
+    this.timerAt = Math.max(next, this.opensAt());
+    this.timer = setTimeout(() => this.tick(), Math.max(0, this.timerAt - Date.now()));
   }
 
   /** Sends the calls for everything that is due, as far as calls are free. */
