@@ -188,7 +188,7 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
   if (seen.name === 'SyntaxError') {
     // The status is lost here. An answer that begins with "<" is a web page; anything else may be a real answer cut short.
     const page = /Unexpected token '?</.test(seen.message);
-    const what = page ? 'a web page instead of JSON; is this the ECS endpoint?' : 'something that is not (whole) JSON';
+    const what = page ? 'a web page instead of JSON (is this the ECS endpoint?)' : 'something that is not (whole) JSON';
     return make(repeatable && page ? 'unreachable' : lost, 'NotJson', `${endpoint} answered with ${what}${doubt}`);
   }
   if (seen.name === 'RequestTimeoutError' || seen.name === 'TimeoutError') {
@@ -207,7 +207,7 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
   }
   if (seen.code === undefined) {
     const status = seen.statusCode === undefined ? '' : ` (HTTP ${seen.statusCode})`;
-    const message = `${endpoint} answered with an error without a Code${status}; is this the ECS endpoint?${doubt}`;
+    const message = `${endpoint} answered with an error without a Code${status}, so it is hardly the ECS API${doubt}`;
     return make(repeatable ? 'unreachable' : 'unknownOutcome', 'NoCode', message);
   }
 
