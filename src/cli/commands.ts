@@ -243,6 +243,7 @@ async function waitFor(
   const followed = await follow(() => handle.view(), {
     signal: context.signal,
     timeoutMs: limit,
+    intervalMs: world.pollMs,
     onView(view) {
       if (!asJson) {
         if (view.execution === 'running') live.show(view);
@@ -318,7 +319,7 @@ async function observePlan(
   const followed = await follow(() => handle.view(), {
     signal: AbortSignal.any([context.signal, noWorker.signal]),
     timeoutMs: patience,
-    intervalMs: 300,
+    intervalMs: Math.min(300, world.pollMs ?? 300),
     onView(view) {
       // The server lists a worker for minutes after its death; a query shows the truth.
       silentSince = view.statusUnavailable === undefined ? undefined : (silentSince ?? Date.now());

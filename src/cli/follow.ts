@@ -14,7 +14,7 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
   /** Undefined: as long as it takes. */
   readonly timeoutMs?: number | undefined;
-  readonly intervalMs?: number;
+  readonly intervalMs?: number | undefined;
   /** How long the server may be away before the wait gives up with its error. Default two minutes. */
   readonly patienceMs?: number;
   onView(view: RunView): void;

@@ -29,7 +29,9 @@ function lineByLine({ stream, style, self, now }: Parts): LiveView {
   const stamp = () => new Date(now()).toISOString().slice(0, 19).replace('T', ' ');
   const show = (view: RunView) => {
     for (const line of transitions(before, view, { style, now: now(), self })) stream.write(`${stamp()}Z ${line}\n`);
-    before = view;
+    // A worker that does not answer for a while must not make all steps look new when it is back.
+    const status = view.status ?? before?.status;
+    before = status === undefined ? view : { ...view, status };
   };
   return {
     show,

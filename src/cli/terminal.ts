@@ -18,6 +18,8 @@ export interface Surroundings {
   /** How the user calls this program, for the commands we print. */
   readonly self: string;
   now(): number;
+  /** How often to look at a run that is waited for. Default 1,000. */
+  readonly pollMs?: number;
 }
 
 export interface Style {

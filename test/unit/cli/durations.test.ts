@@ -1,5 +1,5 @@
 /** Durations and sizes, read and written. */
-import fc from 'fast-check';
+import { assert, integer, property } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatDuration, parseDuration } from '../../../src/cli/durations.ts';
 
@@ -21,15 +21,10 @@ describe('parseDuration', () => {
   });
 
   it('adds up units', () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 0, max: 100 }),
-        fc.integer({ min: 0, max: 59 }),
-        fc.integer({ min: 1, max: 59 }),
-        (h, m, s) => {
-          expect(parseDuration(`${h}h${m}m${s}s`)).toBe(((h * 60 + m) * 60 + s) * 1_000);
-        },
-      ),
+    assert(
+      property(integer({ min: 0, max: 100 }), integer({ min: 0, max: 59 }), integer({ min: 1, max: 59 }), (h, m, s) => {
+        expect(parseDuration(`${h}h${m}m${s}s`)).toBe(((h * 60 + m) * 60 + s) * 1_000);
+      }),
     );
   });
 });

@@ -160,6 +160,7 @@ export function sampleWorld(over: { env?: Record<string, string>; tty?: boolean 
     stderr: stream('stderr'),
     self: 'ecs-rollback',
     now: () => NOW,
+    pollMs: 5,
   };
   return { world: world satisfies Surroundings, written, stdin };
 }
