@@ -75,10 +75,12 @@ fi
 [ -n "$(blkid -s TYPE -o value "$part")" ] || ${
   fileSystem === 'xfs' ? 'mkfs.xfs -q -f' : 'mkfs.ext4 -q -F -E lazy_itable_init=1,lazy_journal_init=1'
 } "$part"
-uuid=$(blkid -s UUID -o value "$part")
+uuid=$(blkid -p -s UUID -o value "$part")
+[ -n "$uuid" ] || { echo "no file system on $part"; exit 1; }
 mkdir -p ${mountPoint}
 grep -q "$uuid" /etc/fstab 2>/dev/null || printf 'UUID=%s ${mountPoint} ${fileSystem} defaults,nofail 0 2\\n' "$uuid" >>/etc/fstab
 mountpoint -q ${mountPoint} || mount ${mountPoint}
+mountpoint -q ${mountPoint}
 sync
 `;
 

@@ -9,7 +9,7 @@ import { page } from './paging.ts';
 const KiB = 1024;
 const outputLimit = 24 * KiB;
 /** With a real guest the agent needs real time, however fast the simulated clock runs. */
-const leastDeliveryMs = 15_000;
+const leastDeliveryMs = 60_000;
 
 /** Ends of scripts that run now, to be aborted by StopInvocation; by invocation and instance. */
 const running = new WeakMap<Region, Map<string, AbortController>>();
@@ -161,9 +161,21 @@ async function runScript(
     );
     return;
   }
+  const refusal = done.exitCode === 125 ? guestRefusal(invocation, done.output.toString()) : undefined;
+  if (refusal !== undefined) {
+    finish(result, 'Error', refusal, done.output.toString().trim());
+    return;
+  }
   result.exitCode = done.exitCode;
   if (done.exitCode === 0) finish(result, 'Success');
   else finish(result, 'Failed', 'ExitCodeNonzero', `The script ended with exit code ${done.exitCode}.`);
+}
+
+/** How the data planes say that the script was not started; a script's own exit code 125 is left alone. */
+function guestRefusal(invocation: InvocationState, output: string): string | undefined {
+  if (output.trim() === `user ${invocation.username} does not exist`) return 'AccountNotExists';
+  if (output.includes(`cd to ${invocation.workingDir}:`)) return 'DirectoryNotExists';
+  return undefined;
 }
 
 async function writeFile(region: Region, invocation: InvocationState, result: InvocationResult): Promise<void> {
