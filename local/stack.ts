@@ -109,8 +109,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ALIBABA_CLOUD_ACCESS_KEY_ID: `LTAI5t${randomBytes(8).toString('hex')}`,
       ALIBABA_CLOUD_ACCESS_KEY_SECRET: randomBytes(15).toString('hex'),
     };
-    // Empty on purpose: a profile of the user's own could bring another address, TLS or an API key.
-    await writeFile(join(dir, 'temporal.toml'), '');
+    // Says nothing, on purpose: a profile of the user's own could bring another address, TLS or an API key.
+    await writeFile(join(dir, 'temporal.toml'), '[profile.default]\n');
 
     const startWorker: Stack['startWorker'] = async (name = 'worker', env = {}) => {
       let polling = false;
