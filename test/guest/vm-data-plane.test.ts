@@ -120,12 +120,11 @@ describe('vm data plane', () => {
     const detaching = await exec('setsid sleep 7001 >/dev/null 2>&1 </dev/null & setsid sleep 7002 & echo gone on');
     expect(detaching).toMatchObject({ exitCode: 0, text: 'gone on' });
     const late = await exec('trap "" TERM; echo begun; sleep 7003 & sleep 7004', { timeoutMs: 1_500 });
-    expect(late).toMatchObject({ timedOut: true });
-    expect(late.text).toContain('begun');
+    expect(late).toMatchObject({ exitCode: 137, timedOut: true, text: 'begun' });
     const aborting = new AbortController();
     setTimeout(() => aborting.abort(), 1_500);
     const aborted = await exec('sleep 7005', {}, aborting.signal);
-    expect(aborted).toMatchObject({ exitCode: 143, timedOut: false });
+    expect(aborted).toMatchObject({ exitCode: 143, timedOut: false, text: '' });
     expect(Date.now() - started).toBeLessThan(60_000);
     expect(await sh('ps -eo args= | grep "^sleep 70" | sort; pkill sleep; ls /run/ecs-exec | wc -l')).toBe(
       'sleep 7001\nsleep 7002\n1',

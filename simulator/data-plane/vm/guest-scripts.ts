@@ -29,6 +29,8 @@ if [ "$uid" != 0 ]; then chown "$uid" "$dir/script"; fi
 ) </dev/null >"$dir/output" 2>&1 &
 echo $! >"$dir/pid"
 if [ -e "$dir/stop" ]; then kill -KILL $!; fi
+# Without this, the shell's own word on how the script was killed would be taken for output of the script.
+exec 2>/dev/null
 wait $!
 status=$?
 cat "$dir/output"
@@ -36,19 +38,22 @@ rm -rf "$dir"
 exit $status
 `;
 
-/** Argument: the name given to RUN_SCRIPT. Ends the script's process group: asks first, kills after two seconds. */
+/**
+ * Argument: the name given to RUN_SCRIPT. Ends the script's process group: asks first, kills after two seconds. No `--`
+ * before the group: this kill takes it for a process.
+ */
 export const STOP_SCRIPT = `
 dir=/run/ecs-exec/$1 tries=0
 [ -d "$dir" ] || exit 0
 : >"$dir/stop"
 read -r pid 2>/dev/null <"$dir/pid" || exit 0
-kill -TERM -- "-$pid" 2>/dev/null
+kill -TERM "-$pid" 2>/dev/null
 while [ $tries -lt 20 ]; do
-  kill -0 -- "-$pid" 2>/dev/null || exit 0
+  kill -0 "-$pid" 2>/dev/null || exit 0
   tries=$((tries + 1))
   sleep 0.1
 done
-kill -KILL -- "-$pid" 2>/dev/null
+kill -KILL "-$pid" 2>/dev/null
 exit 0
 `;
 

@@ -23,6 +23,8 @@ const MEMORY_MIB = 256;
 const KERNEL_ARGUMENTS =
   'console=ttyS0 quiet panic=0 reboot=t ' +
   'mitigations=off nokaslr lsm=capability audit=0 init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off';
+/** An agent heard from so lately is not asked again whether it is there. */
+const AGENT_HEARD_MS = 1_000;
 const UNPLUG_RETRY_MS = 5_000;
 const UNPLUG_LIMIT_MS = 120_000;
 
@@ -88,6 +90,8 @@ export class Machine {
   #monitor!: JsonSocket;
   #agent!: JsonSocket;
   #ping: Promise<boolean> | undefined;
+  #agentQueue: Promise<unknown> = Promise.resolve();
+  #agentHeardAt = 0;
   #isRunning = true;
 
   private constructor(child: ChildProcess, options: MachineOptions) {
@@ -169,7 +173,7 @@ export class Machine {
   async shutDown(log: (line: string) => void): Promise<void> {
     for (let tries = 1; this.#isRunning; tries++) {
       await this.#monitor.command('system_powerdown').catch(() => undefined);
-      if (tries > 2) await this.#agent.command('guest-shutdown', {}, 500).catch(() => undefined);
+      if (tries > 2) await this.#askAgent('guest-shutdown', {}, 500).catch(() => undefined);
       if (tries % 30 === 0)
         log(`guest ${this.instanceId} is asked to shut down for ${tries * 2} s; console: ${this.consoleTail()}`);
       await Promise.race([this.ended, sleep(2_000, undefined, { ref: false })]);
@@ -258,8 +262,8 @@ export class Machine {
   /** One ping at a time: what is sent to an agent that is not there yet waits for it, and would pile up. */
   async agentAnswers(timeoutMs: number): Promise<boolean> {
     if (!this.#isRunning) return false;
-    this.#ping ??= this.#agent
-      .command('guest-ping', {}, 60_000)
+    if (Date.now() - this.#agentHeardAt < AGENT_HEARD_MS) return true;
+    this.#ping ??= this.#askAgent('guest-ping', {}, 60_000)
       .then(
         () => true,
         () => false,
@@ -268,6 +272,18 @@ export class Machine {
         this.#ping = undefined;
       });
     return Promise.race([this.#ping, sleep(timeoutMs, false, { ref: false })]);
+  }
+
+  /** One command at a time: of several sent at once the agent has been seen to lose one. */
+  async #askAgent(command: string, args: object = {}, timeoutMs?: number): Promise<unknown> {
+    const answer = this.#agentQueue.then(() => this.#agent.command(command, args, timeoutMs));
+    this.#agentQueue = answer.then(
+      () => {
+        this.#agentHeardAt = Date.now();
+      },
+      () => undefined,
+    );
+    return answer;
   }
 
   async exec(request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
@@ -306,7 +322,7 @@ export class Machine {
       );
     }
     try {
-      const answer = (await this.#agent.command('guest-exec', {
+      const answer = (await this.#askAgent('guest-exec', {
         path: GUEST_SHELL,
         arg: ['sh', '-c', script, 'ecs-exec', ...args],
         'input-data': input.toString('base64'),
@@ -325,7 +341,7 @@ export class Machine {
       await sleep(pause);
       let status: { exited: boolean; exitcode?: number; signal?: number; 'out-data'?: string; 'err-data'?: string };
       try {
-        status = (await this.#agent.command('guest-exec-status', { pid })) as typeof status;
+        status = (await this.#askAgent('guest-exec-status', { pid })) as typeof status;
       } catch (error) {
         if (error instanceof NoAnswer && this.#isRunning && (await this.agentAnswers(30_000))) continue;
         throw new Error(
