@@ -65,18 +65,20 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
 
   /**
    * Runs the script and returns its result. A refusal of the script is final (`GuestRefused`); anything else that went
-   * wrong may be tried again (`GuestScriptFailed`), for every script may run twice.
+   * wrong may be tried again (`GuestScriptFailed`), for every script may run twice. An activity that runs one script
+   * more than once counts its `look`s, else a ClientToken would bring the first answer for ever.
    */
   async function run<N extends ScriptName>(
     ref: GuestRef,
     name: N,
     input: GuestScripts[N]['input'],
     timeoutSeconds: number,
+    look = 1,
   ): Promise<GuestScripts[N]['result']> {
     const script = assembled(name, input);
     const { workflowExecution, activityId, attempt } = activityInfo();
     for (let delivery = 1; ; delivery += 1) {
-      const token = clientToken(`${workflowExecution?.runId}/${activityId}`, `${name}/${attempt}/${delivery}`);
+      const token = clientToken(`${workflowExecution?.runId}/${activityId}`, `${name}/${attempt}/${look}/${delivery}`);
       const invocation = await deliver(ref, name, script, token, timeoutSeconds);
       if (neverRan(invocation) && delivery < MAX_DELIVERIES) {
         heartbeat({ script: name, status: 'never ran, waiting for the agent', delivery });

@@ -26,8 +26,8 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
 
   /** Polls the detached job until it ends; its own counters are the heartbeat. */
   async function awaitJob(step: GuestStep, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
-    for (;;) {
-      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, SHORT_SCRIPT_SECONDS);
+    for (let look = 1; ; look += 1) {
+      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, SHORT_SCRIPT_SECONDS, look);
       heartbeat({ ...status });
       if (status.state !== 'running') return status;
       await Promise.race([sleep(options.copyPollMs), cancelled()]);
