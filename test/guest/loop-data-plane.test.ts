@@ -331,9 +331,11 @@ while :; do sleep 0.1; done
 END
       setsid bash /root/server >/dev/null 2>&1 &
       sleep 0.2; echo unsynced >/data/unsynced`);
+    const bootId = await out('cat /proc/sys/kernel/random/boot_id');
     await plane.stopInstance(INSTANCE, { force: false });
     await boot();
     expect(await out('cat /data/ended /data/unsynced')).toBe('clean\nunsynced');
+    expect(await out('cat /proc/sys/kernel/random/boot_id')).not.toBe(bootId);
   });
 
   it('grows an attached disk under the guest', async () => {

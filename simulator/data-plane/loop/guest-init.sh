@@ -56,6 +56,9 @@ done
 if [ -e "$new/proc/sysrq-trigger" ]; then mount --bind "$new/dev/null" "$new/proc/sysrq-trigger"; fi
 : >"$new/run/simulator/partitions"
 mount --bind "$new/run/simulator/partitions" "$new/proc/partitions"
+# The host's would tell a guest that it has never been rebooted.
+cat /proc/sys/kernel/random/uuid >"$new/run/simulator/boot_id"
+mount --bind "$new/run/simulator/boot_id" "$new/proc/sys/kernel/random/boot_id"
 
 cd "$new"
 pivot_root . .
