@@ -1,0 +1,235 @@
+/**
+ * The client and whole command lines against a real Temporal server and the real workflows; only the activities are
+ * stand-ins. What a fake client cannot show: ids, conflicts, attributes, queries, failures as they come back.
+ */
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
+import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { findTemporalCli } from '../../../local/temporal-cli.ts';
+import type { Activities } from '../../../src/activities/index.ts';
+import { main } from '../../../src/cli/program.ts';
+import { type ClientError, RollbackClient, type RunFailedError } from '../../../src/client.ts';
+import { SEARCH_ATTRIBUTES } from '../../../src/contract/messages.ts';
+import { DISK, plan, SNAPSHOT_A, SNAPSHOT_B, stubActivities } from '../../support/stub-activities.ts';
+import { sampleWorld } from './samples.ts';
+
+const RUN = `rollback-${DISK}`;
+const target = ['--region', 'cn-hangzhou', '--disk', DISK, '--snapshot', SNAPSHOT_A];
+const request = { regionId: 'cn-hangzhou', diskId: DISK, snapshotId: SNAPSHOT_A };
+const KEYWORD = 2;
+
+let env: TestWorkflowEnvironment;
+let worker: Worker | undefined;
+let working: Promise<void> | undefined;
+let bundle: { code: string };
+const healthy = stubActivities().activities;
+/** Put in place by the tests that are about them. */
+let over: Partial<Activities> = {};
+
+beforeAll(async () => {
+  Runtime.install({
+    logger: new DefaultLogger('ERROR'),
+    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }), forward: {} } },
+    shutdownSignals: [],
+  });
+  const path = await findTemporalCli((line) => console.error(line));
+  [env, bundle] = await Promise.all([
+    TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'existing-path', path } } }),
+    bundleWorkflowCode({
+      workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
+      logger: new DefaultLogger('ERROR'),
+    }),
+  ]);
+}, 120_000);
+
+afterAll(async () => {
+  worker?.shutdown();
+  await working;
+  await env?.teardown();
+});
+
+async function run(args: readonly string[]) {
+  const { world, written } = sampleWorld();
+  const exit = await main([...args, '--address', env.address], world);
+  return { exit, ...written };
+}
+
+const document = ({ stdout }: { stdout: string }) => JSON.parse(stdout) as Record<string, unknown>;
+
+async function withClient<T>(body: (client: RollbackClient) => Promise<T>): Promise<T> {
+  const client = await RollbackClient.connect({ address: env.address });
+  try {
+    return await body(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Keeps a run between snapshot B and the reset until it is let go. */
+function heldAtSnapshotB() {
+  let letGo: () => void = () => {};
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  over = {
+    awaitSnapshotAccomplished: async () => {
+      await held;
+      return { createdAt: '2026-11-22T02:01:00Z', sizeGiB: 20 };
+    },
+  };
+  return letGo;
+}
+
+const untilAtSnapshotB = () =>
+  vi.waitFor(
+    async () =>
+      expect(await withClient((client) => client.status(RUN))).toMatchObject({ safetySnapshotId: SNAPSHOT_B }),
+    { timeout: 10_000, interval: 100 },
+  );
+
+// In this order: a server as it is found, then with a worker, then with the attributes.
+describe('a server that is not ready', () => {
+  it('without a worker: exit 7 and how to start one; nothing is started', async () => {
+    const { exit, stderr, stdout } = await run(['start', ...target, '--yes']);
+    expect({ exit, stdout }).toEqual({ exit: 7, stdout: '' });
+    expect(stderr).toMatch(/^error: no worker polls the task queue "ecs-rollback" .* start one with `npm run worker`/);
+    expect(await withClient((client) => client.list({ includePlans: true }))).toEqual([]);
+  });
+
+  it('without the namespace: exit 7 and how to make it', async () => {
+    const { exit, stderr } = await run(['list', '--namespace', 'nowhere']);
+    expect(exit).toBe(7);
+    expect(stderr).toContain('temporal operator namespace create --namespace nowhere');
+  });
+
+  it('without the search attributes: exit 7 and the command that makes them', async () => {
+    worker = await Worker.create({
+      connection: env.nativeConnection,
+      taskQueue: 'ecs-rollback',
+      workflowBundle: bundle,
+      activities: stubActivities({
+        planRollback: (...args) => ({ ...healthy, ...over }).planRollback(...args),
+        stopInstance: (...args) => ({ ...healthy, ...over }).stopInstance(...args),
+        awaitSnapshotAccomplished: (...args) => ({ ...healthy, ...over }).awaitSnapshotAccomplished(...args),
+      }).activities,
+    });
+    working = worker.run();
+    const { exit, stderr } = await run(['plan', ...target]);
+    expect(exit).toBe(7);
+    expect(stderr).toContain('temporal operator search-attribute create');
+
+    await env.connection.operatorService.addSearchAttributes({
+      namespace: 'default',
+      searchAttributes: Object.fromEntries(Object.values(SEARCH_ATTRIBUTES).map((name) => [name, KEYWORD])),
+    });
+  });
+});
+
+describe('with a worker', () => {
+  it('plan reads and exits 0; a blocker exits 3, an unknown snapshot 6', async () => {
+    over = {};
+    const clean = await run(['plan', ...target, '-o', 'json']);
+    expect(clean.exit).toBe(0);
+    expect(document(clean)).toMatchObject({ outcome: 'planned', plan: { diskId: DISK } });
+
+    const blocked = (code: string) => ({
+      planRollback: async () => plan({ findings: [{ severity: 'blocker', code, fact: 'x' } as const] }),
+    });
+    over = blocked('DiskBusy');
+    expect((await run(['plan', ...target])).exit).toBe(3);
+    expect((await run(['start', ...target, '--yes'])).exit).toBe(3);
+    over = blocked('SnapshotNotFound');
+    expect((await run(['plan', ...target])).exit).toBe(6);
+    expect(await withClient((client) => client.list())).toEqual([]);
+  });
+
+  it('one disk has one run: the same request attaches, another is refused with the name of the run', async () => {
+    const letGo = heldAtSnapshotB();
+    const detached = await run(['start', ...target, '--path', '/data/uploads', '--yes', '--detach', '-o', 'json']);
+    expect(detached.exit).toBe(0);
+    const { runId } = document(detached);
+    await untilAtSnapshotB();
+
+    const again = await run(['start', ...target, '--path', '/data/uploads', '--yes', '--detach', '-o', 'json']);
+    expect(document(again)).toMatchObject({ runId, alreadyRunning: true, exitCode: 0 });
+
+    const other = await run(['start', ...target, '--yes']);
+    expect(other.exit).toBe(3);
+    expect(other.stderr).toContain(`${RUN} is already running with another input (run ${String(runId)})`);
+    // Past the look before the plan: the server's own refusal must end the same way.
+    const refused = await withClient((client) => client.start(request).catch((error: ClientError) => error));
+    expect(refused).toMatchObject({ kind: 'conflict', workflowId: RUN });
+
+    const status = await run(['status', DISK, '-o', 'json']);
+    expect(status.exit).toBe(0);
+    expect(document(status)).toMatchObject({ workflowId: RUN, runId, execution: 'running', resetHappened: 'no' });
+
+    const open = await withClient((client) => client.list({ running: true, diskId: DISK }));
+    expect(open).toMatchObject([{ workflowId: RUN, kind: 'rollback', execution: 'running', regionId: 'cn-hangzhou' }]);
+    const seen = await env.client.workflow.getHandle(RUN).describe();
+    expect(await seen.staticSummary()).toBe(`Roll back ${DISK} to ${SNAPSHOT_A}, bring back /data/uploads`);
+    expect(await seen.staticDetails()).toContain(`target snapshot A: \`${SNAPSHOT_A}\``);
+
+    expect(await run(['watch', DISK, '--timeout', '100ms'])).toMatchObject({ exit: 124 });
+    const watched = run(['watch', DISK]);
+    setTimeout(() => process.emit('SIGINT'), 1_000);
+    const interrupted = await watched;
+    expect(interrupted.exit).toBe(130);
+    expect(interrupted.stderr).toContain(`stopped waiting; run ${RUN} continues – \`ecs-rollback watch ${RUN}\``);
+
+    letGo();
+    const ended = await run(['watch', DISK]);
+    expect(ended.exit).toBe(0);
+    expect(ended.stdout).toContain('RESET HAPPENED: YES');
+    expect(ended.stdout).toContain('verified by content');
+    const result = await withClient(async (client) => (await client.attach(DISK)).result());
+    expect(result).toMatchObject({ outcome: 'completed', safetySnapshotId: SNAPSHOT_B });
+  });
+
+  it('a cancelled run ends as cancelled, with exit 1, and the disk untouched', async () => {
+    const letGo = heldAtSnapshotB();
+    expect((await run(['start', ...target, '--yes', '--detach'])).stdout).toBe(`${RUN}\n`);
+    await untilAtSnapshotB();
+    const cancelled = await run(['cancel', DISK]);
+    expect(cancelled.exit).toBe(0);
+    expect(cancelled.stdout).toContain('It will: Start the instance again and end the run');
+    letGo();
+    const ended = await run(['watch', RUN, '-o', 'json']);
+    expect(ended.exit).toBe(1);
+    expect(JSON.parse(ended.stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
+      type: 'summary',
+      execution: 'cancelled',
+      resetHappened: 'no',
+      exitCode: 1,
+    });
+    expect((await run(['cancel', RUN])).stdout).toBe(`${RUN} has ended already (cancelled): nothing to cancel\n`);
+  });
+
+  it('a run that fails for want of permission exits 4, and the client hands over its report', async () => {
+    over = {
+      stopInstance: async () => {
+        throw ApplicationFailure.nonRetryable('Forbidden.RAM: not allowed to stop', 'CloudDenied');
+      },
+    };
+    const failed = await run(['start', ...target, '--yes', '-o', 'json']);
+    expect(failed.exit).toBe(4);
+    expect(document(failed)).toMatchObject({
+      execution: 'failed',
+      resetHappened: 'no',
+      failure: { type: 'FailedBeforeReset', report: { failureKind: 'CloudDenied' } },
+    });
+    const error = await withClient(async (client) =>
+      (await client.attach(RUN)).result().catch((reason: RunFailedError) => reason),
+    );
+    expect(error).toMatchObject({ execution: 'failed', failureType: 'FailedBeforeReset' });
+  });
+
+  it('an unknown run exits 6', async () => {
+    const { exit, stderr } = await run(['status', 'rollback-d-00000000']);
+    expect(exit).toBe(6);
+    expect(stderr).toMatch(/^error: no run "rollback-d-00000000" in namespace "default" at /);
+    expect((await run(['status', 'd-00000000'])).exit).toBe(6);
+  });
+});
