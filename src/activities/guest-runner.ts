@@ -2,14 +2,15 @@
  * Runs one guest script through Cloud Assistant and reads its answer. The invocation is found again after a crash or a
  * lost reply by its ClientToken; a script that never started is delivered again.
  */
-import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { randomUUID } from 'node:crypto';
+import { activityInfo, heartbeat } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
 import type { Ecs } from '../cloud/port.ts';
 import type { Poller } from '../cloud/poller.ts';
 import type { Invocation } from '../cloud/types.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { guestScript, parseAnswer } from '../guest/assemble.ts';
 import type { CheckPathsInput, CheckPathsResult, GuestScripts, ScriptName } from '../guest/scripts.ts';
-import { ApplicationFailure } from '@temporalio/common';
 import { refuse } from './failures.ts';
 import { clientToken } from './identity.ts';
 import { waitFor } from './waiting.ts';
@@ -30,6 +31,12 @@ const NEVER_RAN = new Set([
 const ENDED = new Set(['Success', 'Failed', 'Error', 'Timeout', 'Aborted', 'Invalid', 'Cancelled', 'Terminated']);
 const MAX_DELIVERIES = 5;
 
+/** What an attempt leaves for the next one in its heartbeat. */
+interface Delivered {
+  readonly script: ScriptName;
+  readonly nextDelivery: number;
+}
+
 function assembled<N extends ScriptName>(name: N, input: GuestScripts[N]['input']): string {
   try {
     return guestScript(name, input);
@@ -42,13 +49,19 @@ function assembled<N extends ScriptName>(name: N, input: GuestScripts[N]['input'
 export type GuestRunner = ReturnType<typeof createGuestRunner>;
 
 export function createGuestRunner(ecs: Ecs, poller: Poller) {
-  async function deliver(ref: GuestRef, name: ScriptName, script: string, token: string, timeoutSeconds: number) {
+  async function deliver(
+    ref: GuestRef,
+    name: ScriptName,
+    script: string,
+    delivery: { token: string; number: number },
+    timeoutSeconds: number,
+  ) {
     const invocationId = await ecs.region(ref.regionId).runScript({
       instanceId: ref.instanceId,
       name: `ecs-rollback-${name}`,
       script,
       timeoutSeconds,
-      clientToken: token,
+      clientToken: delivery.token,
     });
     return waitFor(
       poller,
@@ -56,7 +69,12 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
       ref.regionId,
       invocationId,
       (seen) => seen !== undefined && ENDED.has(seen.status),
-      (seen) => ({ script: name, invocationId, status: seen?.status ?? 'not to be seen yet' }),
+      (seen) => ({
+        script: name,
+        nextDelivery: delivery.number,
+        invocationId,
+        status: seen?.status ?? 'not to be seen yet',
+      }),
     );
   }
 
@@ -65,41 +83,51 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
 
   /**
    * Runs the script and returns its result. A refusal of the script is final (`GuestRefused`); anything else that went
-   * wrong may be tried again (`GuestScriptFailed`), for every script may run twice. An activity that runs one script
-   * more than once counts its `look`s, else a ClientToken would bring the first answer for ever.
+   * wrong may be tried again (`GuestScriptFailed`), for every script may run twice. A look (`look: true`) is a new
+   * invocation each time.
    */
   async function run<N extends ScriptName>(
     ref: GuestRef,
     name: N,
     input: GuestScripts[N]['input'],
-    timeoutSeconds: number,
-    look = 1,
+    options: { timeoutSeconds: number; look?: boolean },
   ): Promise<GuestScripts[N]['result']> {
     const script = assembled(name, input);
-    const { workflowExecution, activityId, attempt } = activityInfo();
-    for (let delivery = 1; ; delivery += 1) {
-      const token = clientToken(`${workflowExecution?.runId}/${activityId}`, `${name}/${attempt}/${look}/${delivery}`);
-      const invocation = await deliver(ref, name, script, token, timeoutSeconds);
+    const { workflowExecution, activityId, heartbeatDetails } = activityInfo();
+    const effect = options.look === true ? randomUUID() : `${workflowExecution?.runId}/${activityId}/${name}`;
+    // An attempt whose reply was lost finds its invocation by the token; one that ended badly is followed by another.
+    for (let delivery = (heartbeatDetails as Delivered | undefined)?.nextDelivery ?? 1; ; delivery += 1) {
+      const invocation = await deliver(
+        ref,
+        name,
+        script,
+        { token: clientToken(effect, String(delivery)), number: delivery },
+        options.timeoutSeconds,
+      );
       if (neverRan(invocation) && delivery < MAX_DELIVERIES) {
-        heartbeat({ script: name, status: 'never ran, waiting for the agent', delivery });
-        await poller.watch('agent', ref.regionId, ref.instanceId, (seen) => seen?.online === true, {
-          signal: cancellationSignal(),
-          onSeen: (seen) => heartbeat({ script: name, agentOnline: seen?.online ?? false, delivery }),
-        });
+        await waitFor(
+          poller,
+          'agent',
+          ref.regionId,
+          ref.instanceId,
+          (seen) => seen?.online === true,
+          (seen) => ({ script: name, undelivered: delivery, agentOnline: seen?.online ?? false }),
+        );
         continue;
       }
-      if (invocation === undefined || (invocation.status !== 'Success' && invocation.status !== 'Failed')) {
-        throw ApplicationFailure.retryable(
-          `guest script ${name} on ${ref.instanceId} ended as ${invocation?.status ?? 'unknown'}${invocation?.errorCode === undefined ? '' : ` (${invocation.errorCode})`}`,
-          ACTIVITY_FAILURE.guest,
-        );
+      if (invocation?.status === 'Success' || invocation?.status === 'Failed') {
+        const answer = parseAnswer<GuestScripts[N]['result']>(invocation.output, invocation.dropped);
+        if (answer.ok) return answer.result;
+        const message = `guest script ${name} on ${ref.instanceId}: ${answer.message} (${answer.code})`;
+        if (answer.refused) throw refuse(ACTIVITY_FAILURE.guestRefused, message, { code: answer.code });
+        heartbeat({ script: name, nextDelivery: delivery + 1 } satisfies Delivered);
+        throw ApplicationFailure.retryable(message, ACTIVITY_FAILURE.guest, { code: answer.code });
       }
-      const answer = parseAnswer<GuestScripts[N]['result']>(invocation.output, invocation.dropped);
-      if (answer.ok) return answer.result;
-      const message = `guest script ${name} on ${ref.instanceId}: ${answer.message} (${answer.code})`;
-      throw answer.refused
-        ? refuse(ACTIVITY_FAILURE.guestRefused, message, { code: answer.code })
-        : ApplicationFailure.retryable(message, ACTIVITY_FAILURE.guest, { code: answer.code });
+      heartbeat({ script: name, nextDelivery: delivery + 1 } satisfies Delivered);
+      throw ApplicationFailure.retryable(
+        `guest script ${name} on ${ref.instanceId} ended as ${invocation?.status ?? 'unknown'}${invocation?.errorCode === undefined ? '' : ` (${invocation.errorCode})`}`,
+        ACTIVITY_FAILURE.guest,
+      );
     }
   }
 
@@ -108,7 +136,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
     /** What is wrong with the paths, empty when nothing is. Reads only. */
     async checkPaths(ref: GuestRef & CheckPathsInput): Promise<CheckPathsResult['problems']> {
       const { originalSerial, paths } = ref;
-      return (await run(ref, 'check-paths', { originalSerial, paths }, 60)).problems;
+      return (await run(ref, 'check-paths', { originalSerial, paths }, { timeoutSeconds: 60, look: true })).problems;
     },
   };
 }

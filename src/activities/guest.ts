@@ -19,15 +19,15 @@ export interface GuestStep extends GuestRef {
 }
 
 const GIB = 1024 ** 3;
-const SHORT_SCRIPT_SECONDS = 120;
+const SHORT = { timeoutSeconds: 120 };
 
 export function guestActivities(guest: GuestRunner, options: { copyPollMs: number }) {
   const runOf = (step: GuestStep) => ({ run: guestRunName(step.run) });
 
   /** Polls the detached job until it ends; its own counters are the heartbeat. */
   async function awaitJob(step: GuestStep, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
-    for (let look = 1; ; look += 1) {
-      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, SHORT_SCRIPT_SECONDS, look);
+    for (;;) {
+      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, { ...SHORT, look: true });
       heartbeat({ ...status });
       if (status.state !== 'running') return status;
       await Promise.race([sleep(options.copyPollMs), cancelled()]);
@@ -47,7 +47,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
   return {
     /** Until the guest has booted to the end, local file systems mounted. */
     async awaitGuestReady(input: GuestRef): Promise<GuestReadyResult> {
-      return guest.run(input, 'guest-ready', { waitSeconds: 90 }, SHORT_SCRIPT_SECONDS);
+      return guest.run(input, 'guest-ready', { waitSeconds: 90 }, SHORT);
     },
 
     async findRecoveryDevice(
@@ -71,12 +71,12 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
           waitSeconds: 60,
           paths: input.paths,
         },
-        SHORT_SCRIPT_SECONDS,
+        SHORT,
       );
     },
 
     async mountRecoveryDisk(input: GuestStep & { fileSystems: FindDeviceResult['fileSystems'] }): Promise<MountResult> {
-      return guest.run(input, 'mount', { ...runOf(input), fileSystems: input.fileSystems }, SHORT_SCRIPT_SECONDS);
+      return guest.run(input, 'mount', { ...runOf(input), fileSystems: input.fileSystems }, SHORT);
     },
 
     async startCopy(
@@ -86,7 +86,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
         input,
         'copy-start',
         { ...runOf(input), mounts: input.mounts, conflictPolicy: input.conflictPolicy },
-        SHORT_SCRIPT_SECONDS,
+        SHORT,
       );
     },
 
@@ -97,22 +97,17 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
     },
 
     async startVerification(input: GuestStep): Promise<void> {
-      await guest.run(input, 'verify-start', runOf(input), SHORT_SCRIPT_SECONDS);
+      await guest.run(input, 'verify-start', runOf(input), SHORT);
     },
 
     async awaitVerification(input: GuestStep): Promise<CopyReceipt> {
       mustHaveEnded(await awaitJob(input, 'verify'), 'verification');
-      const { mismatchCount: _, ...receipt } = await guest.run(
-        input,
-        'verify-result',
-        runOf(input),
-        SHORT_SCRIPT_SECONDS,
-      );
+      const { mismatchCount: _, ...receipt } = await guest.run(input, 'verify-result', runOf(input), SHORT);
       return receipt;
     },
 
     async unmountRecoveryDisk(input: GuestStep): Promise<UnmountResult> {
-      return guest.run(input, 'unmount', runOf(input), SHORT_SCRIPT_SECONDS);
+      return guest.run(input, 'unmount', runOf(input), SHORT);
     },
   };
 }

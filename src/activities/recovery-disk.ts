@@ -23,6 +23,17 @@ export interface RecoveryDiskRef {
 
 const isAvailable = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'available';
 
+/** "Not found" and "already detached" mean that what was asked for has happened since the look before. */
+async function unlessGone(call: () => Promise<void>): Promise<{ sent: boolean }> {
+  try {
+    await call();
+    return { sent: true };
+  } catch (error) {
+    if (error instanceof CloudError && error.kind === 'notFound') return { sent: false };
+    throw error;
+  }
+}
+
 export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
   /** The disk, if it is still there; refused unless it is this run's recovery disk. */
   async function ours(ref: RecoveryDiskRef): Promise<Disk | undefined> {
@@ -127,8 +138,7 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     async detachRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
       const disk = await ours(input);
       if (disk === undefined || disk.status === 'Detaching' || isAvailable(disk)) return { sent: false };
-      await ecs.region(input.regionId).detachDisk(disk.id, input.instanceId);
-      return { sent: true };
+      return unlessGone(() => ecs.region(input.regionId).detachDisk(disk.id, input.instanceId));
     },
 
     async awaitRecoveryDiskDetached(input: RecoveryDiskRef): Promise<void> {
@@ -145,8 +155,7 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     async deleteRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
       const disk = await ours(input);
       if (disk === undefined) return { sent: false };
-      await ecs.region(input.regionId).deleteDisk(disk.id);
-      return { sent: true };
+      return unlessGone(() => ecs.region(input.regionId).deleteDisk(disk.id));
     },
 
     async awaitRecoveryDiskGone(input: RecoveryDiskRef): Promise<void> {

@@ -1,6 +1,7 @@
 /** What a cancel would do at each moment; the same words in the query, the current details and the CLI. */
 
 export interface CancelMoment {
+  readonly kind: 'rollback' | 'sync';
   readonly finished: boolean;
   readonly changedAnything: boolean;
   readonly resetHappened: 'no' | 'maybe' | 'yes';
@@ -12,6 +13,11 @@ export interface CancelMoment {
 
 export function cancelPreview(at: CancelMoment): string {
   if (at.finished) return 'Nothing: the run has ended.';
+  if (at.kind === 'sync') {
+    return at.recoveryDiskMayExist
+      ? 'Stop bringing data back and release the recovery disk; what was copied so far stays on the disk.'
+      : 'End the run; nothing has been changed yet.';
+  }
   const keep = at.safetySnapshotId === undefined ? '' : `; snapshot B (${at.safetySnapshotId}) is kept`;
   if (at.resetHappened === 'no') {
     if (!at.changedAnything) return 'End the run; nothing has been changed yet.';

@@ -232,6 +232,7 @@ export class Run {
       steps: this.#steps,
       resetHappened: this.resetHappened,
       cancelPreview: cancelPreview({
+        kind: this.kind,
         finished: this.#finished,
         changedAnything: this.stoppedByUs || this.#ledger.length > 0 || this.#isRunning('stopInstance'),
         resetHappened: this.resetHappened,

@@ -1,0 +1,263 @@
+// Every effect, with its reply lost: the next attempt finds what was done and does not do it again.
+import type { ApplicationFailure } from '@temporalio/common';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ACTIVITY_FAILURE } from '../../src/contract/messages.ts';
+import type { PlannedDisk } from '../../src/contract/rollback.ts';
+import { type SimulatedCloud, simulatedCloud } from '../support/simulated-cloud.ts';
+
+let cloud: SimulatedCloud;
+const identity = { run: 'run-1', workflowId: 'rollback-d-1' };
+const failureOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => {
+      throw new Error('expected a failure');
+    },
+    (error: unknown) => error as ApplicationFailure,
+  );
+
+beforeAll(async () => {
+  cloud = await simulatedCloud();
+});
+afterAll(() => cloud?.close());
+beforeEach(() => cloud.control('DELETE', 'faults'));
+
+const instance = () => ({ regionId: cloud.regionId, instanceId: cloud.instanceId });
+
+/** The first attempt's reply is lost; returns what the second attempt answers and how often the call took effect. */
+async function withLostReply<T>(action: string, effect: () => Promise<T>): Promise<{ result: T; effective: number }> {
+  const before = (await cloud.calls(action)).filter((call) => call.tookEffect).length;
+  await cloud.control('POST', 'faults', { action, answer: 'lost' });
+  const failure = await failureOf(cloud.run(effect));
+  expect(failure).toMatchObject({ type: ACTIVITY_FAILURE.unknownOutcome, nonRetryable: false });
+  const result = await cloud.run(effect, { attempt: 2 });
+  const after = (await cloud.calls(action)).filter((call) => call.tookEffect).length;
+  return { result, effective: after - before };
+}
+
+describe('one rollback, every reply lost', () => {
+  let targetSnapshotId: string;
+  let safetySnapshotId: string;
+  let recoveryDiskId: string;
+  const resetInput = () => ({
+    run: identity.run,
+    ...instance(),
+    diskId: cloud.diskId,
+    targetSnapshotId,
+    safetySnapshotId,
+  });
+  const recoveryRef = () => ({
+    run: identity.run,
+    ...instance(),
+    originalDiskId: cloud.diskId,
+    recoveryDiskId,
+  });
+
+  test('snapshot A, for the rollback to go to', async () => {
+    const made = await cloud.run(() =>
+      cloud.activities.createSafetySnapshot({
+        run: 'earlier',
+        workflowId: 'earlier',
+        regionId: cloud.regionId,
+        diskId: cloud.diskId,
+        targetSnapshotId: 's-none',
+        retentionDays: 1,
+      }),
+    );
+    targetSnapshotId = made.snapshotId;
+    await cloud.run(() =>
+      cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId: targetSnapshotId }),
+    );
+  });
+
+  test('StopInstance is sent once, and the stop keeps the capacity', async () => {
+    const { effective } = await withLostReply('StopInstance', () =>
+      cloud.activities.stopInstance({ ...instance(), force: false }),
+    );
+    expect(effective).toBe(1);
+    expect(await cloud.run(() => cloud.activities.awaitInstanceStopped(instance()))).toEqual({
+      stoppedMode: 'KeepCharging',
+    });
+  });
+
+  test('CreateSnapshot makes one snapshot, tagged as the run’s', async () => {
+    const { result, effective } = await withLostReply('CreateSnapshot', () =>
+      cloud.activities.createSafetySnapshot({
+        ...identity,
+        regionId: cloud.regionId,
+        diskId: cloud.diskId,
+        targetSnapshotId,
+        retentionDays: 30,
+      }),
+    );
+    safetySnapshotId = result.snapshotId;
+    expect(effective).toBe(1);
+    const found = await cloud.run(() => cloud.activities.findSafetySnapshot({ ...identity, regionId: cloud.regionId }));
+    expect(found).toEqual({ snapshotId: safetySnapshotId });
+  });
+
+  test('the gate is closed while B is unfinished, and open after', async () => {
+    const closed = await failureOf(cloud.run(() => cloud.activities.checkGate(resetInput())));
+    expect(closed).toMatchObject({ type: ACTIVITY_FAILURE.gateClosed, nonRetryable: true });
+    expect(closed.message).toMatch(/snapshot B .* is not a finished snapshot/);
+    await cloud.run(() =>
+      cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId: safetySnapshotId }),
+    );
+    expect(await cloud.run(() => cloud.activities.checkGate(resetInput()))).toMatchObject({
+      instanceStatus: 'Stopped',
+      stoppedMode: 'KeepCharging',
+      safetySnapshotId,
+      unfinishedSnapshots: 0,
+    });
+  });
+
+  test('the gate is closed for a snapshot B of another run', async () => {
+    const closed = await failureOf(
+      cloud.run(() => cloud.activities.checkGate({ ...resetInput(), run: 'somebody-else' })),
+    );
+    expect(closed.message).toMatch(/does not carry this run's tag/);
+  });
+
+  test('ResetDisk is sent once: the reset that is running is adopted', async () => {
+    await cloud.control('POST', 'clock', { speed: 20 });
+    const { result, effective } = await withLostReply('ResetDisk', () => cloud.activities.resetDisk(resetInput()));
+    expect(effective).toBe(1);
+    expect(result).toEqual({ sent: false });
+  });
+
+  test('the reset ends', async () => {
+    await cloud.control('POST', 'clock', { speed: 200 });
+    expect(await cloud.run(() => cloud.activities.awaitResetEnded(resetInput()))).toEqual({ diskSizeGiB: 20 });
+  });
+
+  test('CreateDisk makes one disk, like the original, from B', async () => {
+    const like: PlannedDisk = {
+      id: cloud.diskId,
+      sizeGiB: 20,
+      category: 'cloud_essd',
+      performanceLevel: 'PL1',
+      kind: 'data',
+      zoneId: 'cn-hangzhou-h',
+      encrypted: false,
+      serial: '',
+    };
+    const { result, effective } = await withLostReply('CreateDisk', () =>
+      cloud.activities.createRecoveryDisk({
+        ...identity,
+        regionId: cloud.regionId,
+        snapshotId: safetySnapshotId,
+        snapshotSizeGiB: 20,
+        like,
+      }),
+    );
+    recoveryDiskId = result.diskId;
+    expect(effective).toBe(1);
+    expect(await cloud.run(() => cloud.activities.findRecoveryDisk({ ...identity, regionId: cloud.regionId }))).toEqual(
+      {
+        diskId: recoveryDiskId,
+      },
+    );
+    const ready = await cloud.run(() => cloud.activities.awaitRecoveryDiskAvailable(recoveryRef()));
+    expect(ready).toEqual({ serial: recoveryDiskId.replace('d-', ''), sizeGiB: 20 });
+  });
+
+  test('StartInstance is sent once', async () => {
+    const { effective } = await withLostReply('StartInstance', () => cloud.activities.startInstance(instance()));
+    expect(effective).toBe(1);
+    await cloud.run(() => cloud.activities.awaitInstanceRunning(instance()));
+    await cloud.run(() => cloud.activities.awaitAgentOnline(instance()));
+  });
+
+  test('ResetDisk is never repeated once the instance has started', async () => {
+    const before = (await cloud.calls('ResetDisk')).length;
+    const refused = await failureOf(cloud.run(() => cloud.activities.resetDisk(resetInput()), { attempt: 2 }));
+    expect(refused).toMatchObject({ type: ACTIVITY_FAILURE.conflict, nonRetryable: true });
+    expect(await cloud.calls('ResetDisk')).toHaveLength(before);
+  });
+
+  test('AttachDisk is sent once', async () => {
+    const { effective } = await withLostReply('AttachDisk', () => cloud.activities.attachRecoveryDisk(recoveryRef()));
+    expect(effective).toBe(1);
+    await cloud.run(() => cloud.activities.awaitRecoveryDiskAttached(recoveryRef()));
+  });
+
+  test.each(['detachRecoveryDisk', 'deleteRecoveryDisk'] as const)(
+    '%s leaves alone what is not the run’s recovery disk',
+    async (effect) => {
+      const refs = [
+        { ...recoveryRef(), recoveryDiskId: cloud.diskId },
+        { ...recoveryRef(), run: 'somebody-else' },
+      ];
+      for (const ref of refs) {
+        const refused = await failureOf(cloud.run(() => cloud.activities[effect](ref)));
+        expect(refused).toMatchObject({ type: ACTIVITY_FAILURE.conflict, nonRetryable: true });
+      }
+      const action = effect === 'detachRecoveryDisk' ? 'DetachDisk' : 'DeleteDisk';
+      expect(await cloud.calls(action)).toEqual([]);
+    },
+  );
+
+  test('DetachDisk is sent once', async () => {
+    const { effective } = await withLostReply('DetachDisk', () => cloud.activities.detachRecoveryDisk(recoveryRef()));
+    expect(effective).toBe(1);
+    await cloud.run(() => cloud.activities.awaitRecoveryDiskDetached(recoveryRef()));
+  });
+
+  test('DeleteDisk is sent once, after the disk has settled', async () => {
+    for (;;) {
+      // A fresh disk may still be filling from its snapshot: that passes by itself.
+      await cloud.control('DELETE', 'faults');
+      const early = await cloud
+        .run(() => cloud.activities.deleteRecoveryDisk({ ...recoveryRef(), recoveryDiskId }))
+        .then(
+          () => undefined,
+          (error: ApplicationFailure) => error,
+        );
+      if (early === undefined) break;
+      expect(early).toMatchObject({ type: ACTIVITY_FAILURE.notReady, nonRetryable: false });
+    }
+    await cloud.run(() => cloud.activities.awaitRecoveryDiskGone(recoveryRef()));
+    expect(await cloud.run(() => cloud.activities.deleteRecoveryDisk(recoveryRef()))).toEqual({ sent: false });
+    expect((await cloud.calls('DeleteDisk')).filter((call) => call.tookEffect)).toHaveLength(1);
+  });
+});
+
+describe('an error of the service', () => {
+  test.each([
+    ['Throttling.User', 400, ACTIVITY_FAILURE.throttled, false],
+    ['ServiceUnavailable', 503, ACTIVITY_FAILURE.transient, false],
+    ['Forbidden.RAM', 403, ACTIVITY_FAILURE.denied, true],
+    ['InvalidAccessKeyId.NotFound', 400, ACTIVITY_FAILURE.credentials, true],
+    ['IncorrectInstanceStatus', 403, ACTIVITY_FAILURE.notReady, false],
+    ['InstanceLockedForSecurity', 403, ACTIVITY_FAILURE.denied, true],
+  ])('%s is told from the others by its code', async (code, status, type, nonRetryable) => {
+    await cloud.control('POST', 'faults', { action: 'StopInstance', error: { code, status } });
+    const failure = await failureOf(cloud.run(() => cloud.activities.stopInstance({ ...instance(), force: false })));
+    expect(failure).toMatchObject({ type, nonRetryable });
+    expect(failure.message).toContain(code);
+  });
+
+  test('throttling carries the hint of the service to the retry', async () => {
+    await cloud.control('POST', 'faults', {
+      action: 'StopInstance',
+      error: { code: 'Throttling.User', status: 400, retryAfterMs: 4321 },
+    });
+    const failure = await failureOf(cloud.run(() => cloud.activities.stopInstance({ ...instance(), force: false })));
+    expect(failure.nextRetryDelay).toBe(4321);
+  });
+
+  test('a ResetDisk refused on its first attempt is known not to have happened', async () => {
+    await cloud.control('POST', 'faults', { action: 'ResetDisk', error: { code: 'OperationDenied', status: 403 } });
+    const failure = await failureOf(
+      cloud.run(() =>
+        cloud.activities.resetDisk({
+          run: 'r',
+          ...instance(),
+          diskId: cloud.diskId,
+          targetSnapshotId: 's-bp1aaaaaaaaaaaaaaaaa',
+          safetySnapshotId: 's-bp1bbbbbbbbbbbbbbbbb',
+        }),
+      ),
+    );
+    expect(failure).toMatchObject({ type: ACTIVITY_FAILURE.resetRefused, nonRetryable: true });
+  });
+});
