@@ -7,12 +7,14 @@ import { type ActionName, type ActionShape, actionTable } from './action-table.t
 const remarks: Record<ActionName, string> = {
   DescribeInstances: 'Networks, security groups and images are constant or empty in the answer.',
   DescribeInstanceStatus: 'Page numbers only, at most 50 rows a page.',
-  DescribeDisks: 'Both paging styles; 10 rows unless asked for more. For a moment after AttachDisk it still shows the old state.',
+  DescribeDisks:
+    'Both paging styles; 10 rows unless asked for more. For a moment after AttachDisk it still shows the old state.',
   DescribeSnapshots: 'CreationTime is empty until the point in time is cut. Only manual (`user`) snapshots exist.',
   CreateSnapshot:
     'The bytes are copied at the cut, some seconds after the call. ESSD family: Available before accomplished. Fails when the instance is stopped or rebooted meanwhile (switch `stopFailsSnapshots`).',
   DeleteSnapshot: 'Also cancels a progressing one. Unknown ids: switch `deleteUnknownSnapshot`.',
-  ResetDisk: 'Really puts the bytes back. Switches: `statusDuringReset`, `sizeAfterReset`, `availableSnapshotBlocksReset`.',
+  ResetDisk:
+    'Really puts the bytes back. Switches: `statusDuringReset`, `sizeAfterReset`, `availableSnapshotBlocksReset`.',
   CreateDisk: 'From a size or from a snapshot; pay-as-you-go. Quotas of the account are not modelled.',
   AttachDisk: 'One at a time per instance, at most 17 disks each.',
   DetachDisk: 'Data disks only; one at a time per instance.',
@@ -75,7 +77,7 @@ export function renderCoverage(): string {
   }
   lines.push(
     '',
-    '## Where the service\'s documents leave a choice',
+    "## Where the service's documents leave a choice",
     '',
     'Set with `POST /__sim/switches`; the first value is the default.',
     '',
@@ -91,7 +93,7 @@ export function renderCoverage(): string {
     '- Snapshot-consistent groups, locks, archiving and copying of snapshots, automatic snapshot policies.',
     '- Saved commands (CreateCommand, InvokeCommand), commands on a schedule or at boot, output to OSS.',
     '- Answers in XML. HTTPS.',
-    '- Durations are orders of magnitude (`simulator/state/model.ts`), not the service\'s: none is published.',
+    "- Durations are orders of magnitude (`simulator/state/model.ts`), not the service's: none is published.",
     '',
   );
   return lines.join('\n');

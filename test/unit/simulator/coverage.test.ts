@@ -43,7 +43,10 @@ describe('coverage', () => {
 
   it('every modelled parameter is read by some handler', () => {
     const folder = join(root, 'simulator/actions');
-    const source = [...readdirSync(folder).map((file) => join(folder, file)), join(root, 'simulator/engine/client-tokens.ts')]
+    const source = [
+      ...readdirSync(folder).map((file) => join(folder, file)),
+      join(root, 'simulator/engine/client-tokens.ts'),
+    ]
       .map((file) => readFileSync(file, 'utf8'))
       .join('\n');
     const unread = actions.flatMap(([action, shape]) =>
