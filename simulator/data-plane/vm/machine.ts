@@ -276,13 +276,12 @@ export class Machine {
 
   /** One command at a time: of several sent at once the agent has been seen to lose one. */
   async #askAgent(command: string, args: object = {}, timeoutMs?: number): Promise<unknown> {
-    const answer = this.#agentQueue.then(() => this.#agent.command(command, args, timeoutMs));
-    this.#agentQueue = answer.then(
-      () => {
-        this.#agentHeardAt = Date.now();
-      },
-      () => undefined,
-    );
+    const answer = this.#agentQueue.then(async () => {
+      const said = await this.#agent.command(command, args, timeoutMs);
+      this.#agentHeardAt = Date.now();
+      return said;
+    });
+    this.#agentQueue = answer.catch(() => undefined);
     return answer;
   }
 
