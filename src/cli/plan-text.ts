@@ -29,8 +29,7 @@ export function planText(plan: RollbackPlan, input: RollbackInput | SyncInput, s
   }
   lines.push(`  Brought back     ${broughtBack(input)}`);
   if (isRollback) lines.push(`  At the end       ${powerAtEnd(input, plan)}`);
-  lines.push('');
-  lines.push(`  Steps: ${stepTitles(plan).join(' → ')}`);
+  if (blockers.length === 0) lines.push('', `  Steps: ${stepTitles(plan).join(' → ')}`);
 
   if (warnings.length > 0) {
     lines.push('', color.yellow(color.bold('Warnings')));
@@ -69,6 +68,7 @@ function facts(plan: RollbackPlan, isRollback: boolean): string[] {
 }
 
 function lossWindow(plan: RollbackPlan, style: Style): string {
+  if (plan.disk === undefined) return 'unknown: the disk was not seen';
   const cut = plan.target?.createdAt;
   if (cut === undefined || cut === '') return 'unknown: snapshot A was not seen';
   const age = Date.parse(plan.observedAt) - Date.parse(cut);

@@ -59,8 +59,15 @@ it('says so when the disk and the snapshot were not seen', () => {
   const { disk: _disk, target: _target, instance: _instance, ...bare } = samplePlan();
   const text = planText({ ...bare, findings: [blocker('DiskNotFound')] }, withSync, plain());
   expect(text).toContain(`Disk             ${DISK}: not seen in cn-hangzhou`);
-  expect(text).toContain('Leaves the disk  unknown: snapshot A was not seen');
+  expect(text).toContain('Leaves the disk  unknown: the disk was not seen');
   expect(text).toContain('Blocked: 1 reason.');
+  const { target: _snapshot, ...noTarget } = samplePlan();
+  const other = planText({ ...noTarget, findings: [blocker('SnapshotNotFound')] }, withSync, plain());
+  expect(other).toContain('Leaves the disk  unknown: snapshot A was not seen');
+});
+
+it('names no steps that will not be taken', () => {
+  expect(planText(samplePlan({ findings: [blocker('DiskBusy')] }), withSync, plain())).not.toContain('Steps:');
 });
 
 it('says when nothing is brought back, the power state asked for, and the retention', () => {
