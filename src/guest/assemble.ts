@@ -23,7 +23,9 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
 const MAX_BASE64_BYTES = 24 * 1024;
 
 const pack = (name: ScriptName): string => {
-  const text = PARTS[name].map((part) => readFileSync(new URL(`./scripts/${part}.sh`, import.meta.url), 'utf8')).join('');
+  const text = PARTS[name]
+    .map((part) => readFileSync(new URL(`./scripts/${part}.sh`, import.meta.url), 'utf8'))
+    .join('');
   return (
     gzipSync(text, { level: 9 })
       .toString('base64')

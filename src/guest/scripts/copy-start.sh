@@ -5,7 +5,7 @@ need mounts.#
 need conflictPolicy
 [[ ${IN[conflictPolicy]} == @(newer-wins|keep-live|take-b) ]] || refuse InvalidInput "unknown policy ${IN[conflictPolicy]}"
 TOOL=tar
-command -v rsync && [[ $(rsync --version) != *no\ @(ACLs|xattrs)* ]] && TOOL=rsync
+able=$(rsync --version) && [[ $able != *no\ @(ACLs|xattrs)* ]] && TOOL=rsync
 lock
 DIR=$RUN_DIR/copy
 mkdir -p "$DIR"
@@ -29,8 +29,6 @@ else
   printf '%s' "${IN[conflictPolicy]}" >"$DIR/policy"
   printf '%s' "$INPUT_B64" >"$DIR/input"
 fi
-[[ -e $DIR/planned ]] && TOOL=$(<"$DIR/tool")
-if [[ $TOOL == rsync ]] && ! command -v rsync; then TOOL=tar; fi
 printf '%s' "$TOOL" >"$DIR/tool"
 
 # What to do with each selected entry: n new, t take, f take although the times tell nothing, = already the same,
@@ -81,9 +79,8 @@ plan_mount() {
     esac
     if [[ ${nest[$name]-} ]]; then
       d=k block[$name]=m
-    elif [[ $d || $type == s && $TOOL == tar ]]; then
-      # No tool but rsync can make a socket, and without its process it is of no use.
-      d=k
+    elif [[ $d ]]; then
+      :
     elif [[ ! $here ]]; then
       d=n
     elif [[ $POLICY == keep-live ]]; then
@@ -123,7 +120,7 @@ plan_mount() {
   exec 8>&-
   plan_links
   exec 3<&- 4>&- 5>&- 6>&- 7>&-
-  sort -n -o "$M/files" "$M/files"
+  [[ ! -s $M/files ]] || sort -n -o "$M/files" "$M/files"
   sort -u -o "$M/new" "$M/new" "$M/parents"
   sort -u -o "$M/meta" "$M/meta" "$M/parents"
 }
@@ -148,7 +145,7 @@ plan_links() {
       last=${row%%"$TAB"*} group=() taken= inode=
     fi
     group+=("$row")
-  done < <(sort -n "$M/links")
+  done < <([[ ! -s $M/links ]] || sort -n "$M/links")
   plan_group
 }
 plan_group() {
@@ -186,11 +183,11 @@ transfer() {
   if [[ $TOOL == rsync ]]; then
     rsync -aHAXSx --numeric-ids --relative --no-implied-dirs --from0 --files-from="$3" "$1/" "$2/" 2>"$DIR/errors"
   else
-    local more=() help
-    help=$(tar --help)
-    [[ $help == *--xattrs* ]] && more+=(--xattrs '--xattrs-include=*')
-    [[ $help == *--acls* ]] && more+=(--acls)
-    [[ $help == *--selinux* && -d /sys/fs/selinux ]] && more+=(--selinux)
+    local more=()
+    TAR_HELP=${TAR_HELP-$(tar --help)}
+    [[ $TAR_HELP == *--xattrs* ]] && more+=(--xattrs '--xattrs-include=*')
+    [[ $TAR_HELP == *--acls* ]] && more+=(--acls)
+    [[ $TAR_HELP == *--selinux* && -d /sys/fs/selinux ]] && more+=(--selinux)
     (
       set -o pipefail
       tar -C "$1" --null --no-unquote --no-recursion --format=posix --sparse --numeric-owner ${more[@]+"${more[@]}"} \
@@ -264,7 +261,11 @@ copy_batch() {
     now=${live[$name]-}
     batch_bytes=$((batch_bytes + size))
     flag=f
-    if [[ ! $now ]]; then
+    if [[ $meta == s\ * && $TOOL == tar ]]; then
+      # Only rsync can make a socket; without its process it is of no use.
+      echo "$name${TAB}k" >>"$M/kept"
+      continue
+    elif [[ ! $now ]]; then
       [[ $POLICY == take-b ]] || flag=n
     elif [[ ${live_meta[$name]} == d\ * ]]; then
       continue
@@ -357,13 +358,13 @@ copy_job() {
 }
 start_job copy copy_job
 # A refusal of the plan is answered here when it comes soon; else copy-status has it.
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 30; i++)); do
   if [[ -e $DIR/result ]]; then
     { read -r state; read -r code; IFS= read -r text; } <"$DIR/result"
     [[ $state != refused ]] || refuse "$code" "$text"
     break
   fi
   [[ -e $DIR/planned ]] && break
-  sleep 0.1
+  sleep 0.4
 done
 reply false

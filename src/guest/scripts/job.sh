@@ -31,7 +31,7 @@ start_job() {
   "${how[@]}" bash "$dir/job.sh" </dev/null >/dev/null 2>"$dir/log" 3>&- 9>&- &
   for ((i = 0; i < 100; i++)); do
     [[ -s $dir/pid ]] && return
-    sleep 0.1
+    sleep 0.2
   done
   fail GuestError "the detached $1 job did not start"
 }

@@ -25,7 +25,9 @@ attributes() {
   while IFS= read -r line; do
     case $line in
       '# file: '*)
-        printf -v name '%b' "$(sed 's/\\\([0-7]\{3\}\)/\\0\1/g' <<<"${line#\# file: }")"
+        # It writes odd bytes as \nnn, and the backslash too.
+        line=${line#'# file: '}
+        printf -v name '%b' "${line//\\/\\0}"
         enc "$name"
         name=$REPLY all=
         ;;
@@ -36,28 +38,26 @@ attributes() {
 }
 names_of() { cut -f1 "$1" | decode; }
 
-hash_mount() {
+# Hashes of the regular files in rows $1, below folder $2, into $3. $4: count them as progress.
+hash_rows() {
   local name type size rest list=() bytes=0
-  : >"$M/b-hash"
-  : >"$M/live-hash"
+  cd -P -- "$2" || die "$2 is gone"
+  : >"$3"
   while IFS=$TAB read -r name type _ _ _ size rest; do
     [[ $type == f ]] || continue
     list+=("$name")
     bytes=$((bytes + size))
-    if ((${#list[@]} >= 500 || bytes >= 67108864)); then hash_chunk; fi
-  done <"$M/b"
-  hash_chunk
+    ((${#list[@]} < 500 && bytes < 67108864)) || hash_chunk "$3" "$4"
+  done <"$1"
+  ((${#list[@]} == 0)) || hash_chunk "$3" "$4"
 }
 hash_chunk() {
-  ((${#list[@]})) || return
-  cd -P -- "$FROM" || die "$FROM is gone"
-  printf '%s\n' "${list[@]}" | decode | hashes >>"$M/b-hash"
-  cd -P -- "$TO" || die "$TO is gone"
-  printf '%s\n' "${list[@]}" | decode | xargs -0 -r bash -c 'exec find "$@" -maxdepth 0 -type f -print0' look |
-    hashes >>"$M/live-hash"
-  FILES_DONE=$((FILES_DONE + ${#list[@]})) BYTES_DONE=$((BYTES_DONE + bytes))
+  printf '%s\n' "${list[@]}" | decode | hashes >>"$1"
+  if [[ $2 ]]; then
+    FILES_DONE=$((FILES_DONE + ${#list[@]})) BYTES_DONE=$((BYTES_DONE + bytes))
+    progress verifying "$FILES_DONE" "$FILES" "$BYTES_DONE" "$BYTES"
+  fi
   list=() bytes=0
-  progress verifying "$FILES_DONE" "$FILES" "$BYTES_DONE" "$BYTES"
 }
 
 # Reads the next line of stream $1 (a sorted list) into NEXT[$1]; at its end there is none.
@@ -75,7 +75,7 @@ compare_mount() {
   local line b_hash l_hash b_attr l_attr kept group shown why
   local -A b_group=() l_group=()
   NEXT=()
-  for line in b-hash live-hash b-attr live-attr kept; do sort -u -o "$M/$line" "$M/$line"; done
+  for line in b-hash live-hash b-attr live-attr kept; do [[ ! -s $M/$line ]] || sort -u -o "$M/$line" "$M/$line"; done
   exec 3<"$M/live" 4<"$M/b-hash" 5<"$M/live-hash" 6<"$M/b-attr" 7<"$M/live-attr" 8<"$M/kept"
   for line in 3 4 5 6 7 8; do next $line; done
   enc "${TO%/}"
@@ -161,7 +161,8 @@ verify_job() {
   exec 9>"$DIR/manifest"
   for ((m = 0; m < COUNT; m++)); do
     open_mount "$DIR/m$m"
-    hash_mount
+    hash_rows "$M/b" "$FROM" "$M/b-hash" ''
+    hash_rows "$M/live" "$TO" "$M/live-hash" count
     l_owner=()
     compare_mount
   done
