@@ -44,8 +44,9 @@ export interface StackOptions {
 }
 
 export const DEFAULT_SPEED = 20;
-/** A second of the real service is DEFAULT_SPEED times shorter here, so looking once a second would be all waiting. */
-const POLL_INTERVAL_MS = 100;
+/** A second of the real service is DEFAULT_SPEED times shorter here, so looking once a second would be all
+ * waiting; but each look at a copy is a script that an emulated guest has to run beside the copy. */
+const POLL_INTERVAL_MS = 250;
 
 export interface Stack {
   /** Everything the stack writes; gone after `stop`. */

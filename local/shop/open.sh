@@ -22,10 +22,10 @@ printf 'not a real key\n' >"$shop/config/tls/shop.key"
 ln -sfn app.toml "$shop/config/current"
 printf 'opened\n' >"$shop/reports/day.log"
 
-# A ledger with holes, as databases make them: 16 MiB long, a few blocks of it written.
-truncate -s 16M "$shop/orders/ledger.db"
+# A ledger with holes, as databases make them: 4 MiB long, a few blocks of it written.
+truncate -s 4M "$shop/orders/ledger.db"
 printf 'LEDGER page 0' | dd of="$shop/orders/ledger.db" conv=notrunc status=none
-printf 'LEDGER page 2000' | dd of="$shop/orders/ledger.db" bs=4096 seek=2000 conv=notrunc status=none
+printf 'LEDGER page 500' | dd of="$shop/orders/ledger.db" bs=4096 seek=500 conv=notrunc status=none
 
 head -c 1310720 /dev/urandom | (cd "$shop/uploads/products" && split -b 65536 -d -a 3 - picture-)
 ln -f "$shop/uploads/products/picture-000" "$shop/uploads/hero"

@@ -15,7 +15,7 @@ for ((i = 1; i <= 60; i += 6)); do
   printf '{"order":"%s","customer":%d,"totalCents":%d,"state":"shipped"}\n' "$id" $((i * 13 % 97)) $((i * 411)) \
     >"$shop/orders/2026-11/$id.json"
 done
-printf 'LEDGER page 3000' | dd of="$shop/orders/ledger.db" bs=4096 seek=3000 conv=notrunc status=none
+printf 'LEDGER page 800' | dd of="$shop/orders/ledger.db" bs=4096 seek=800 conv=notrunc status=none
 head -c 983040 /dev/urandom | (cd "$shop/uploads/customers" && split -b 65536 -d -a 3 - photo-)
 ln -f "$shop/uploads/customers/photo-000" "$shop/uploads/customers/avatar"
 setfattr -n user.content-type -v image/jpeg "$shop/uploads/customers/avatar"
