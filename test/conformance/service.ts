@@ -196,6 +196,24 @@ export class Probe {
     await control(this.service, 'DELETE', `holds/${resourceId}`);
   }
 
+  /** Simulated time all but stands still, so that a state can be looked at; `thaw` lets it run on. */
+  async freeze(): Promise<void> {
+    await control(this.service, 'POST', 'clock', { speed: 0.001 });
+  }
+
+  async thaw(speed = 200): Promise<void> {
+    await control(this.service, 'POST', 'clock', { speed });
+  }
+
+  /** Snapshots from now on are Available soon, but accomplished only after an hour and a half. */
+  async slowSnapshots(): Promise<void> {
+    await control(this.service, 'POST', 'durations', { snapshot: 6000 });
+  }
+
+  async usualSnapshots(): Promise<void> {
+    await control(this.service, 'POST', 'durations', { snapshot: 60 });
+  }
+
   async switches(values: Record<string, string>): Promise<void> {
     await control(this.service, 'POST', 'switches', values);
   }
