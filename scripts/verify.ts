@@ -8,7 +8,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { guarded } from '../local/processes.ts';
+import { ensureSystemPackages } from '../local/system-packages.ts';
 import { findTemporalCli, findTestServer } from '../local/temporal-cli.ts';
+import { ensureGuestImage } from '../simulator/guest-image/build.ts';
 import { writeWorkflowBundle } from './workflow-bundle.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -17,6 +19,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const STAGES = [['unit', 'static', 'activities', 'conformance', 'replay'], ['workflow'], ['guest'], ['e2e']] as const;
 /** Those that boot guests. */
 const NEEDS_GUEST: readonly string[] = ['conformance', 'guest', 'e2e'];
+/** Those that start a Temporal dev server. */
+const NEEDS_SERVER: readonly string[] = ['e2e'];
 
 interface Count {
   passed: number;
@@ -99,11 +103,33 @@ async function vitest(projects: readonly string[], scratch: string, env: NodeJS.
   return ok;
 }
 
+/** Everything the chosen projects need and a bare machine lacks, side by side: it is mostly waiting for the network. */
 async function setUp(env: NodeJS.ProcessEnv, wanted: ReadonlySet<string>): Promise<void> {
-  if (NEEDS_GUEST.some((project) => wanted.has(project))) {
-    env['TEMPORAL_CLI_PATH'] = await findTemporalCli(say);
+  const jobs: Array<Promise<void>> = [];
+  if (NEEDS_SERVER.some((project) => wanted.has(project))) {
+    jobs.push(
+      (async () => {
+        env['TEMPORAL_CLI_PATH'] = await findTemporalCli(say);
+      })(),
+    );
   }
-  if (wanted.has('workflow')) env['TEMPORAL_TEST_SERVER_PATH'] = await findTestServer(say);
+  if (wanted.has('workflow')) {
+    jobs.push(
+      (async () => {
+        env['TEMPORAL_TEST_SERVER_PATH'] = await findTestServer(say);
+      })(),
+    );
+  }
+  if (NEEDS_GUEST.some((project) => wanted.has(project))) {
+    jobs.push(
+      (async () => {
+        await ensureSystemPackages(['vm', 'loop'], say);
+        await ensureGuestImage(say);
+      })(),
+    );
+  }
+  const failures = (await Promise.allSettled(jobs)).filter((job) => job.status === 'rejected');
+  if (failures.length > 0) throw new Error(failures.map(({ reason }) => (reason as Error).message).join('\n'));
 }
 
 async function main(named: readonly string[]): Promise<number> {
