@@ -1,0 +1,185 @@
+/**
+ * The invariants I1–I7, I10 and I11, judged from the simulator's own log of calls and state, from the guest, and from all
+ * that a run wrote – never from what the run claims to have done. I8 is each test's comparison of bytes.
+ */
+import { readFileSync } from 'node:fs';
+import type { CallRecord, World } from '../../simulator/state/model.ts';
+import { TAG } from '../../src/contract/ids.ts';
+import type { LedgerEntry } from '../../src/contract/rollback.ts';
+
+export interface Evidence {
+  readonly diskId: string;
+  readonly instanceId: string;
+  /** Snapshot A. */
+  readonly snapshotId: string;
+  /** The simulator's state just before the run and after its end. */
+  readonly before: World;
+  readonly after: World;
+  /** What the simulator received in between; nobody but the run's worker may have called. */
+  readonly calls: readonly CallRecord[];
+  /** How many resets this ending allows. */
+  readonly resets: 0 | 1;
+  /** The power state that the run promised. */
+  readonly power: 'Running' | 'Stopped';
+  /** From the run's result or failure report. */
+  readonly ledger: readonly LedgerEntry[];
+  readonly leftovers: readonly string[];
+  /** Mounts, folders, processes and devices found in the guest afterwards that a run may have left. */
+  readonly inGuest: readonly string[];
+  /** Everything that left the worker, by name; payloads may still be in Base64. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** What must be in none of `texts`: keys, and a marker that every file in the guest contains. */
+  readonly secrets: readonly string[];
+}
+
+/** One line for each breach, beginning with the invariant's number; empty when all hold. */
+export function violations(evidence: Evidence): string[] {
+  return [...i1(evidence), ...i2(evidence), ...i3(evidence), ...i4(evidence), ...i5(evidence), ...i6(evidence)].concat([
+    ...i7(evidence),
+    ...i10(evidence),
+    ...i11(evidence),
+  ]);
+}
+
+const text = (call: CallRecord, parameter: string): string => String(call.parameters[parameter] ?? '');
+const effective = ({ calls }: Evidence, action: string): CallRecord[] =>
+  calls.filter((call) => call.action === action && call.tookEffect);
+
+/** Exactly one effective ResetDisk per run and disk; none when the run must not reset. */
+function* i1(evidence: Evidence): Generator<string> {
+  const resets = effective(evidence, 'ResetDisk');
+  if (resets.length !== evidence.resets) yield `I1: ${resets.length} effective ResetDisk, expected ${evidence.resets}`;
+  for (const reset of resets) {
+    if (text(reset, 'DiskId') !== evidence.diskId) yield `I1: ResetDisk of ${text(reset, 'DiskId')}`;
+    if (text(reset, 'SnapshotId') !== evidence.snapshotId) yield `I1: ResetDisk to ${text(reset, 'SnapshotId')}`;
+  }
+}
+
+/** No ResetDisk, not even one that is refused, before snapshot B is finished. */
+function* i2(evidence: Evidence): Generator<string> {
+  const sent = evidence.calls.filter((call) => call.action === 'ResetDisk' && text(call, 'DryRun') !== 'true');
+  for (const reset of sent) {
+    const made = snapshotsB(evidence).filter(({ status }) => status === 'accomplished');
+    if (made.length === 0) yield `I2: ResetDisk without a finished snapshot B`;
+    for (const { id, modifiedAt } of made) {
+      // To the second, as the service shows it.
+      if (Date.parse(modifiedAt) > Date.parse(reset.time)) {
+        yield `I2: ResetDisk at ${reset.time}, before snapshot B ${id} was finished at ${modifiedAt}`;
+      }
+    }
+  }
+}
+
+/** No ResetDisk after the run started the instance again, hence none after the first byte of the copy. */
+function* i3({ calls }: Evidence): Generator<string> {
+  const started = calls.find((call) => call.action === 'StartInstance' && call.tookEffect);
+  if (started === undefined) return;
+  const late = calls.filter(
+    (call) => call.action === 'ResetDisk' && text(call, 'DryRun') !== 'true' && call.seq > started.seq,
+  );
+  for (const reset of late) yield `I3: ResetDisk (call ${reset.seq}) after StartInstance (call ${started.seq})`;
+}
+
+/** No temporary disk, attachment or mount is left that the run does not list. */
+function* i4({ before, after, leftovers, inGuest }: Evidence): Generator<string> {
+  for (const disk of Object.values(after.disks)) {
+    const earlier = before.disks[disk.id];
+    const listed = leftovers.some((line) => line.includes(disk.id));
+    if (earlier === undefined && !listed) yield `I4: disk ${disk.id} (${disk.status}) is left`;
+    if (earlier !== undefined && earlier.attachment?.instanceId !== disk.attachment?.instanceId) {
+      yield `I4: disk ${disk.id} was attached to ${earlier.attachment?.instanceId}, now to ${disk.attachment?.instanceId}`;
+    }
+  }
+  for (const { kind, subject } of after.tasks) yield `I4: ${kind} of ${subject} is still under way`;
+  for (const line of inGuest) yield `I4: in the guest: ${line}`;
+}
+
+/** A and B are never deleted; the original disk is never deleted or detached. */
+function* i5(evidence: Evidence): Generator<string> {
+  const { before, after, calls, diskId } = evidence;
+  for (const id of Object.keys(before.snapshots)) {
+    if (after.snapshots[id] === undefined) yield `I5: snapshot ${id} is gone`;
+  }
+  for (const call of calls) {
+    if (call.action === 'DeleteSnapshot') yield `I5: DeleteSnapshot of ${text(call, 'SnapshotId')}`;
+    if (['DeleteDisk', 'DetachDisk'].includes(call.action) && text(call, 'DiskId') === diskId) {
+      yield `I5: ${call.action} of the original disk`;
+    }
+  }
+  if (after.disks[diskId] === undefined) yield 'I5: the original disk is gone';
+  const made = effective(evidence, 'CreateSnapshot').length;
+  const kept = snapshotsB(evidence).length;
+  if (made !== kept || made > 1) yield `I5: ${made} snapshot B made, ${kept} kept`;
+}
+
+/** DetachDisk and DeleteDisk only on what this run created: by its ledger, and by the tags it was created with. */
+function* i6(evidence: Evidence): Generator<string> {
+  const { calls, before, ledger } = evidence;
+  const ours = new Set(ledger.filter(({ kind }) => kind === 'disk').map(({ id }) => id));
+  for (const call of calls.filter(({ action }) => action === 'DetachDisk' || action === 'DeleteDisk')) {
+    const id = text(call, 'DiskId');
+    if (!ours.has(id) || before.disks[id] !== undefined)
+      yield `I6: ${call.action} of ${id}, which the run did not make`;
+  }
+  const created = effective(evidence, 'CreateDisk');
+  if (created.length > 1) yield `I6: ${created.length} disks were created`;
+  for (const call of [...created, ...effective(evidence, 'CreateSnapshot')]) {
+    const keys = Object.entries(call.parameters).filter(([name]) => /^Tag\.\d+\.Key$/.test(name));
+    for (const tag of Object.values(TAG)) {
+      if (!keys.some(([, key]) => key === tag)) yield `I6: ${call.action} without the tag ${tag}`;
+    }
+  }
+}
+
+/** The instance ends in the promised power state. */
+function* i7({ after, instanceId, power }: Evidence): Generator<string> {
+  const { status } = after.instances[instanceId] ?? { status: 'gone' };
+  if (status !== power) yield `I7: the instance is ${status}, promised was ${power}`;
+}
+
+/** No secret, file content or full command text in what a run writes. */
+function* i10({ texts, secrets }: Evidence): Generator<string> {
+  for (const [name, written] of Object.entries(texts)) {
+    if (written === '') yield `I10: ${name} is empty, so it was not looked at`;
+    const readable = withPayloads(written);
+    for (const secret of secrets) {
+      if (readable.includes(secret)) yield `I10: ${name} contains ${secret.slice(0, 6)}…`;
+    }
+    if (/#!\/bin\/|set -[eu]/.test(readable)) yield `I10: ${name} contains the text of a script`;
+  }
+}
+
+/** Every action called is on the least-privilege list, and every call carried a good signature. */
+function* i11({ calls }: Evidence): Generator<string> {
+  const allowed = policyActions();
+  for (const action of new Set(calls.map((call) => call.action))) {
+    if (!allowed.has(`ecs:${action}`)) yield `I11: ${action} is not in deploy/ram-policy.json`;
+  }
+  for (const { action, code } of calls) {
+    if (/Signature|AccessKey|Nonce|TimeStamp/i.test(code)) yield `I11: ${action} was answered ${code}`;
+  }
+}
+
+/** Snapshots of the disk that came to be in the run. */
+const snapshotsB = ({ before, after, diskId }: Evidence) =>
+  Object.values(after.snapshots).filter(({ id, sourceDiskId }) => sourceDiskId === diskId && !before.snapshots[id]);
+
+function policyActions(): Set<string> {
+  const policy = JSON.parse(readFileSync(new URL('../../deploy/ram-policy.json', import.meta.url), 'utf8')) as {
+    Statement: ReadonlyArray<{ Action: string | string[] }>;
+  };
+  return new Set(policy.Statement.flatMap(({ Action }) => Action));
+}
+
+/** The text with every Base64 payload in it decoded, twice over: scripts travel as Base64 inside of payloads. */
+export function withPayloads(written: string): string {
+  let all = written;
+  let found = [written];
+  for (let depth = 0; depth < 2; depth += 1) {
+    found = found.flatMap((part) =>
+      [...part.matchAll(/[A-Za-z0-9+/]{24,}={0,2}/g)].map(([base64]) => Buffer.from(base64, 'base64').toString()),
+    );
+    all += found.join('\n');
+  }
+  return all;
+}

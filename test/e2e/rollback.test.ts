@@ -1,0 +1,107 @@
+/**
+ * The whole rollback with real bytes, once on each file system: starter, worker, Temporal, the ECS API and a virtual
+ * machine, all as processes of their own. What the guest's disk holds decides, not what the product says of it.
+ */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { below, type Manifest, notBelow } from './guest.ts';
+import { type Evidence, violations } from './invariants.ts';
+import { openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
+
+const PATHS = ['/data/uploads', '/data/db/ledger.db'];
+const pathFlags = PATHS.flatMap((path) => ['--path', path]);
+
+describe.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (fs) => {
+  const marker = `content-${randomBytes(9).toString('hex')}`;
+  let stage: Stage;
+  let snapshotA: string;
+  let atA: Manifest;
+  let beforeDamage: Manifest;
+  let damaged: Manifest;
+  let after: Manifest;
+  let end: StarterEnd;
+  let run: RunDocument;
+  let evidence: Evidence;
+
+  beforeAll(async () => {
+    stage = await openStage({ dataPlane: 'vm', fs });
+    const { guest } = stage;
+    await guest.runFile('tree', { MARKER: marker });
+    atA = await guest.manifest();
+    snapshotA = await stage.snapshot('nightly');
+    await guest.runFile('newer', { MARKER: marker });
+    beforeDamage = await guest.manifest();
+    await guest.runFile('damage');
+    damaged = await guest.manifest();
+
+    const before = await stage.state();
+    const callsBefore = (await stage.calls()).length;
+    end = await stage.starter(['start', ...stage.target, '--snapshot', snapshotA, ...pathFlags, '--yes', '-o', 'json']);
+    const calls = await stage.calls(callsBefore);
+    run = JSON.parse(end.stdout) as RunDocument;
+    evidence = {
+      diskId: stage.diskId,
+      instanceId: stage.instanceId,
+      snapshotId: snapshotA,
+      before,
+      after: await stage.state(),
+      calls,
+      resets: 1,
+      power: 'Running',
+      ledger: run.result?.ledger ?? [],
+      leftovers: run.result?.leftovers ?? [],
+      inGuest: await guest.leftovers(),
+      texts: {
+        history: await stage.history(run.workflowId, run.runId),
+        'starter stdout': end.stdout,
+        'starter stderr': end.stderr,
+      },
+      secrets: [stage.stack.simulator.accessKeySecret, marker],
+    };
+    after = await guest.manifest();
+  }, 280_000);
+
+  afterAll(() => stage?.close());
+
+  it('has a story worth telling', () => {
+    expect(below(beforeDamage, PATHS)).not.toEqual(below(atA, PATHS));
+    expect(notBelow(beforeDamage, PATHS)).not.toEqual(notBelow(atA, PATHS));
+    expect(notBelow(damaged, PATHS)).not.toEqual(notBelow(beforeDamage, PATHS));
+  });
+
+  it('ends with exit code 0 and a completed run', () => {
+    expect(end, end.stderr).toMatchObject({ exitCode: 0 });
+    expect(run).toMatchObject({ exitCode: 0, execution: 'completed', result: { outcome: 'completed', leftovers: [] } });
+    expect(run.result?.receipt).toMatchObject({ verified: true, mismatches: [] });
+  });
+
+  it('shows all eight steps done, in the order of the vendor’s page', () => {
+    const steps = (run.result?.steps ?? []).filter(({ number }) => number !== undefined);
+    expect(steps.map(({ number, state }) => `${number} ${state}`)).toEqual(
+      [1, 2, 3, 4, 5, 6, 7, 8].map((n) => `${n} done`),
+    );
+  });
+
+  it('brings the selected paths back as they were before the damage', () => {
+    // Nothing is ever deleted: what was removed after A is there again.
+    const removedSinceA = Object.fromEntries(
+      Object.entries(below(atA, PATHS)).filter(([path]) => !beforeDamage.has(path)),
+    );
+    expect(Object.keys(removedSinceA)).toEqual(['./uploads/deleted-later']);
+    expect(below(after, PATHS)).toEqual({ ...below(beforeDamage, PATHS), ...removedSinceA });
+  });
+
+  it('leaves everything else as snapshot A holds it', () => {
+    // A selected file is renamed into its place, which is a change of the folder that it lies in.
+    const folder = './db';
+    const withoutTime = (manifest: Manifest) => ({
+      ...notBelow(manifest, PATHS),
+      [folder]: manifest.get(folder)?.replace(/mtime [\d.]+/, ''),
+    });
+    expect(withoutTime(after)).toEqual(withoutTime(atA));
+  });
+
+  it('keeps the invariants', () => {
+    expect(violations(evidence)).toEqual([]);
+  });
+});
