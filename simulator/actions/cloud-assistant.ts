@@ -112,6 +112,8 @@ async function attempt(
 ): Promise<boolean> {
   result.status = 'Running';
   result.startedAt = isoSeconds(Date.now());
+  // On disk first: after a crash a script that may have run must not be run again.
+  await region.store.save();
   try {
     if (region.dataPlane.kind === 'none') await answerWithoutGuest(region, invocation, result, signal);
     else if (invocation.file === null) await runScript(region, invocation, result, signal);
