@@ -8,6 +8,6 @@ for path in /run/ecs-rollback/* /mnt/ecs-rollback* /var/lib/ecs-rollback/*; do
 done
 lsblk -dn -o NAME,TYPE,SERIAL | awk '$2 == "disk" { count++; if (count > 2) print "disk " $1 " with serial " $3 }'
 for process in /proc/[0-9]*; do
-  name=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
+  name=$(tr '\0' ' ' 2>/dev/null <"$process/cmdline") || continue
   case $name in *rsync*ecs-rollback* | *ecs-rollback*copy*) echo "process ${process#/proc/}: ${name:0:80}" ;; esac
 done
