@@ -41,7 +41,10 @@ export function violations(evidence: Evidence): string[] {
   ]);
 }
 
-const text = (call: CallRecord, parameter: string): string => String(call.parameters[parameter] ?? '');
+function text(call: CallRecord, parameter: string): string {
+  const value = call.parameters[parameter];
+  return typeof value === 'string' ? value : '';
+}
 const effective = ({ calls }: Evidence, action: string): CallRecord[] =>
   calls.filter((call) => call.action === action && call.tookEffect);
 
