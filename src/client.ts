@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
 import type * as TemporalClient from '@temporalio/client';
 import type { Client, Connection, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
+import type { Payload } from '@temporalio/common';
 import {
   DEFAULT_TASK_QUEUE,
   diskIdSchema,
@@ -16,6 +17,7 @@ import {
 } from './contract/ids.ts';
 import { SEARCH_ATTRIBUTES, STATUS_QUERY, WORKFLOW_TYPE } from './contract/messages.ts';
 import type {
+  CopyProgress,
   FailureReport,
   RollbackInput,
   RollbackRequest,
@@ -24,7 +26,7 @@ import type {
   SyncInput,
   SyncRequest,
 } from './contract/rollback.ts';
-import { rollbackInputSchema, syncInputSchema } from './contract/rollback.ts';
+import { copyProgressSchema, rollbackInputSchema, syncInputSchema } from './contract/rollback.ts';
 
 /**
  * - `config`: the Temporal profile or environment cannot be used.
@@ -124,6 +126,8 @@ export interface RunView extends RunSummary {
   readonly failure?: { readonly type?: string; readonly message: string; readonly report?: FailureReport };
   /** Activities of an open run whose last attempt failed; absent when there are none. */
   readonly retrying?: readonly RetryingActivity[];
+  /** While data is being copied back or compared. */
+  readonly copyProgress?: CopyProgress;
 }
 
 export interface RetryingActivity {
@@ -439,6 +443,11 @@ export class RollbackClient {
     };
   }
 
+  private async decoded(payloads: Payload[] | null | undefined): Promise<unknown[]> {
+    const { decodeArrayFromPayloads } = await import('@temporalio/common/lib/internal-non-workflow/index.js');
+    return decodeArrayFromPayloads(this.temporal.options.loadedDataConverter, payloads);
+  }
+
   private async resultOf(workflowId: string, runId: string): Promise<RollbackResult> {
     try {
       return (await this.temporal.workflow.getHandle(workflowId, runId).result()) as RollbackResult;
@@ -479,7 +488,22 @@ export class RollbackClient {
       return { ...summary, ...status, ...(await this.ending(summary.workflowId, summary.runId)) };
     }
     const retrying = retryingActivities(found);
-    return { ...summary, ...status, ...(retrying.length === 0 ? {} : { retrying }) };
+    const copyProgress = await this.copyProgressOf(found);
+    return {
+      ...summary,
+      ...status,
+      ...(retrying.length === 0 ? {} : { retrying }),
+      ...(copyProgress === undefined ? {} : { copyProgress }),
+    };
+  }
+
+  private async copyProgressOf(found: WorkflowExecutionDescription): Promise<CopyProgress | undefined> {
+    for (const pending of found.raw.pendingActivities ?? []) {
+      const [beat] = await this.decoded(pending.heartbeatDetails?.payloads);
+      const progress = copyProgressSchema.safeParse(beat);
+      if (progress.success) return progress.data;
+    }
+    return undefined;
   }
 
   private async ending(workflowId: string, runId: string): Promise<Pick<RunView, 'result' | 'failure'>> {
@@ -548,9 +572,7 @@ export class RollbackClient {
         maximumPageSize: 1,
       }),
     );
-    const { decodeArrayFromPayloads } = await import('@temporalio/common/lib/internal-non-workflow/index.js');
-    const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
-    const [input] = await decodeArrayFromPayloads(this.temporal.options.loadedDataConverter, payloads);
+    const [input] = await this.decoded(history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads);
     return input;
   }
 

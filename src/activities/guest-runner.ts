@@ -31,6 +31,15 @@ const NEVER_RAN = new Set([
 const ENDED = new Set(['Success', 'Failed', 'Error', 'Timeout', 'Aborted', 'Invalid', 'Cancelled', 'Terminated']);
 const MAX_DELIVERIES = 5;
 
+interface RunOptions {
+  /** The agent ends the script after this long. */
+  readonly timeoutSeconds: number;
+  /** A new invocation each time, instead of one found again by its token. */
+  readonly look?: boolean;
+  /** Kept in the heartbeats while the script runs. */
+  readonly progress?: Record<string, unknown>;
+}
+
 /** What an attempt leaves for the next one in its heartbeat. */
 interface Delivered {
   readonly script: ScriptName;
@@ -54,7 +63,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
     name: ScriptName,
     script: string,
     delivery: { token: string; number: number },
-    timeoutSeconds: number,
+    { timeoutSeconds, progress }: RunOptions,
   ) {
     const invocationId = await ecs.region(ref.regionId).runScript({
       instanceId: ref.instanceId,
@@ -75,6 +84,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
         invocationId,
         status: seen?.status ?? 'not to be seen yet',
       }),
+      progress,
     );
   }
 
@@ -83,14 +93,13 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
 
   /**
    * Runs the script and returns its result. A refusal of the script is final (`GuestRefused`); anything else that went
-   * wrong may be tried again (`GuestScriptFailed`), for every script may run twice. A look (`look: true`) is a new
-   * invocation each time.
+   * wrong may be tried again (`GuestScriptFailed`), for every script may run twice.
    */
   async function run<N extends ScriptName>(
     ref: GuestRef,
     name: N,
     input: GuestScripts[N]['input'],
-    options: { timeoutSeconds: number; look?: boolean },
+    options: RunOptions,
   ): Promise<GuestScripts[N]['result']> {
     const script = assembled(name, input);
     const { workflowExecution, activityId, heartbeatDetails } = activityInfo();
@@ -102,7 +111,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
         name,
         script,
         { token: clientToken(effect, String(delivery)), number: delivery },
-        options.timeoutSeconds,
+        options,
       );
       if (neverRan(invocation) && delivery < MAX_DELIVERIES) {
         await waitFor(
@@ -112,6 +121,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
           ref.instanceId,
           (seen) => seen?.online === true,
           (seen) => ({ script: name, undelivered: delivery, agentOnline: seen?.online ?? false }),
+          options.progress,
         );
         continue;
       }

@@ -26,9 +26,11 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
 
   /** Polls the detached job until it ends; its own counters are the heartbeat. */
   async function awaitJob(step: GuestStep, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
+    let progress = {};
     for (;;) {
-      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, { ...SHORT, look: true });
-      heartbeat({ ...status });
+      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, { ...SHORT, look: true, progress });
+      progress = { ...status };
+      heartbeat(progress);
       if (status.state !== 'running') return status;
       await Promise.race([sleep(options.copyPollMs), cancelled()]);
     }

@@ -21,15 +21,17 @@ export async function waitFor<K extends WatchKind>(
   id: string,
   until: (seen: Watched[K] | undefined) => boolean,
   describe: (seen: Watched[K] | undefined) => Record<string, unknown>,
+  /** Stays in every heartbeat, whatever is seen. */
+  always: Record<string, unknown> = {},
 ): Promise<Watched[K] | undefined> {
-  let last: Record<string, unknown> = { waitingFor: kind, id };
+  let last: Record<string, unknown> = { ...always, waitingFor: kind, id };
   heartbeat(last);
   const beat = setInterval(() => heartbeat(last), HEARTBEAT_INTERVAL_MS);
   try {
     return await poller.watch(kind, regionId, id, until, {
       signal: cancellationSignal(),
       onSeen: (seen) => {
-        last = { ...describe(seen) };
+        last = { ...always, ...describe(seen) };
         heartbeat(last);
       },
       onTrouble: (error) => {

@@ -37,7 +37,6 @@ export function statusText(view: RunView, options: StatusOptions): string {
   // A step that was running when the run ended has not gone on since.
   const now = view.closedAt === undefined ? options.now : Date.parse(view.closedAt);
   const { color } = style;
-  const status = view.status;
   const steps = stepsOf(view);
   const lines: string[] = [];
 
@@ -58,8 +57,8 @@ export function statusText(view: RunView, options: StatusOptions): string {
     lines.push(color.yellow(`Retrying ${attempt.activity} (attempt ${attempt.attempt}): ${oneLine(attempt.message)}`));
   }
   if (steps.length > 0) lines.push('', ...stepTable(steps, style, now));
-  if (status?.copyProgress !== undefined && view.execution === 'running') {
-    lines.push('', `Copy: ${copyLine(status.copyProgress)}`);
+  if (view.copyProgress !== undefined) {
+    lines.push('', `Copy: ${copyLine(view.copyProgress)}`);
   }
   const extra = [...endLines(view, style), ...ledgerLines(ledgerOf(view))];
   if (extra.length > 0) lines.push('', ...extra);

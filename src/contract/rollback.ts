@@ -248,7 +248,7 @@ export interface FailureReport {
   readonly leftovers: readonly string[];
 }
 
-/** Answer of the `status` query; also what `status -o json` prints. */
+/** Answer of the `status` query; `status -o json` has it under `status`. */
 export interface RunStatus {
   readonly kind: 'rollback' | 'sync';
   readonly phase: Phase;
@@ -261,20 +261,21 @@ export interface RunStatus {
   readonly resetHappened: 'no' | 'maybe' | 'yes';
   /** What a cancel would do now. */
   readonly cancelPreview: string;
-  readonly copyProgress?: CopyProgress;
   readonly safetySnapshotId?: string;
   readonly recoveryDiskId?: string;
   readonly ledger: readonly LedgerEntry[];
   readonly findings: readonly PlanFinding[];
 }
 
-export interface CopyProgress {
-  readonly stage: 'scanning' | 'copying' | 'verifying' | 'done';
-  readonly filesDone: number;
-  readonly filesTotal: number;
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
-}
+/** Where copy or verification stand, as last heard from the guest; in the heartbeat of the activity that waits for it. */
+export const copyProgressSchema = z.object({
+  stage: z.enum(['scanning', 'copying', 'verifying', 'done']),
+  filesDone: z.number(),
+  filesTotal: z.number(),
+  bytesDone: z.number(),
+  bytesTotal: z.number(),
+});
+export type CopyProgress = Readonly<z.infer<typeof copyProgressSchema>>;
 
 /** Value of the `RecoveryPhase` search attribute. */
 export type Phase =

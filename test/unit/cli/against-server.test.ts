@@ -2,6 +2,7 @@
  * The client and whole command lines against a real Temporal server and the real workflows; only the activities are
  * stand-ins. What a fake client cannot show: ids, conflicts, attributes, queries, failures as they come back.
  */
+import { heartbeat } from '@temporalio/activity';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
@@ -19,6 +20,7 @@ const RUN = `rollback-${DISK}`;
 const target = ['--region', 'cn-hangzhou', '--disk', DISK, '--snapshot', SNAPSHOT_A];
 const request = { regionId: 'cn-hangzhou', diskId: DISK, snapshotId: SNAPSHOT_A };
 const KEYWORD = 2;
+const PROGRESS = { stage: 'copying', filesDone: 12, filesTotal: 40, bytesDone: 1024, bytesTotal: 4096 };
 
 let env: TestWorkflowEnvironment;
 let worker: Worker | undefined;
@@ -113,6 +115,7 @@ describe('a server that is not ready', () => {
         planRollback: (...args) => ({ ...healthy, ...over }).planRollback(...args),
         stopInstance: (...args) => ({ ...healthy, ...over }).stopInstance(...args),
         awaitSnapshotAccomplished: (...args) => ({ ...healthy, ...over }).awaitSnapshotAccomplished(...args),
+        awaitCopy: (...args) => ({ ...healthy, ...over }).awaitCopy(...args),
       }).activities,
     });
     working = worker.run();
@@ -186,6 +189,28 @@ describe('with a worker', () => {
     expect(ended.stdout).toContain('verified by content');
     const result = await withClient(async (client) => (await client.attach(DISK)).result());
     expect(result).toMatchObject({ outcome: 'completed', safetySnapshotId: SNAPSHOT_B });
+  });
+
+  it('a running copy shows how far it is, from the heartbeat of the wait', async () => {
+    let letGo: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    over = {
+      awaitCopy: async (...args) => {
+        heartbeat({ script: 'copy-status', ...PROGRESS });
+        await held;
+        return healthy.awaitCopy(...args);
+      },
+    };
+    expect((await run(['start', ...target, '--path', '/data/uploads', '--yes', '--detach'])).exit).toBe(0);
+    await vi.waitFor(
+      async () => expect((await run(['status', DISK])).stdout).toContain('Copy: copying, 12 of 40 files'),
+      { timeout: 10_000, interval: 200 },
+    );
+    expect(await withClient((client) => client.view(DISK))).toMatchObject({ copyProgress: PROGRESS });
+    letGo();
+    expect((await run(['watch', DISK])).exit).toBe(0);
   });
 
   it('a cancelled run ends as cancelled, with exit 1, and the disk untouched', async () => {

@@ -67,7 +67,7 @@ it('shows how far the copy is', () => {
     bytesTotal: 4_294_967_296,
   } as const;
   expect(copyLine(copyProgress)).toBe('copying, 12 of 40 files, 1 GiB of 4 GiB (25 %)');
-  expect(text(sampleView({ status: sampleStatus({ copyProgress }) }))).toContain('\nCopy: copying, 12 of 40 files');
+  expect(text(sampleView({ status: sampleStatus(), copyProgress }))).toContain('\nCopy: copying, 12 of 40 files');
   expect(copyLine({ ...copyProgress, bytesTotal: 0, bytesDone: 0 })).toBe('copying, 12 of 40 files, 0 B of 0 B');
 });
 
