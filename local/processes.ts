@@ -67,6 +67,7 @@ export function guarded(command: string, args: readonly string[]): [command: str
 export class Processes {
   readonly logDir: string;
   readonly #children: Array<{ running: RunningProcess; child: ChildProcess }> = [];
+  #stopping = false;
   readonly #killAll = (): void => {
     for (const { child, running } of this.#children) if (!running.hasEnded()) killGroup(child, 'SIGKILL');
   };
@@ -78,6 +79,7 @@ export class Processes {
 
   async start(spec: ProcessSpec): Promise<RunningProcess> {
     await mkdir(this.logDir, { recursive: true });
+    if (this.#stopping) throw new ProcessFailed(`${spec.name} is not started: everything is being stopped`);
     const logFile = join(this.logDir, `${spec.name}.log`);
     const log = createWriteStream(logFile, { flags: 'a' });
     const [command, args] = guarded(spec.command, spec.args);
@@ -175,8 +177,9 @@ export class Processes {
     );
   }
 
-  /** Stops all, the youngest first. Safe to repeat. */
+  /** Stops all, the youngest first, and starts no more. Safe to repeat. */
   async stopAll(): Promise<void> {
+    this.#stopping = true;
     for (const { running } of this.#children.toReversed()) await running.stop();
     process.off('exit', this.#killAll);
   }

@@ -124,7 +124,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         onLine: (line) => {
           polling ||= line.includes('worker ready');
         },
-        graceMs: 15_000,
+        // Not the grace it gives its activities: whatever it did, it did to a cloud that ends as well.
+        graceMs: 4_000,
       });
       await processes.ready(worker, () => polling || undefined, 90_000);
       return worker;

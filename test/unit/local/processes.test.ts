@@ -96,6 +96,14 @@ describe('child processes', () => {
     await processes.stopAll();
   });
 
+  test('none is started once all are being stopped', async () => {
+    const processes = new Processes(folder);
+    const late = processes.start({ name: 'late', ...script('setInterval(() => {}, 1000)') });
+    const stopped = processes.stopAll();
+    await expect(late).rejects.toThrow('late is not started');
+    await stopped;
+  });
+
   test('a program that does not exist fails instead of hanging', async () => {
     const processes = new Processes(folder);
     const child = await processes.start({ name: 'absent', command: join(folder, 'nothing-here'), args: [] });
