@@ -210,6 +210,8 @@ class ApiFront {
         if (token !== undefined) this.tokens.end(token.key, p, body);
       }
     }
+    // What a caller has seen (a snapshot's cut, say) must still be so after a crash.
+    if (!tookEffect) await region.store.settle();
     return { status: 200, code: 'OK', body, tookEffect };
   }
 

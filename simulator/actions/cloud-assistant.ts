@@ -141,7 +141,7 @@ async function runScript(
   result: InvocationResult,
   signal: AbortSignal,
 ): Promise<void> {
-  const done = await region.dataPlane.exec(
+  const execution = region.dataPlane.exec(
     result.instanceId,
     {
       script: scriptOf(invocation),
@@ -151,6 +151,7 @@ async function runScript(
     },
     signal,
   );
+  const done = await region.inGuest(result.instanceId, execution);
   const { kept, dropped } = cutOutput(region, done.output);
   result.output = kept.toString('base64');
   result.dropped = dropped;
@@ -183,7 +184,7 @@ function guestRefusal(invocation: InvocationState, output: string): string | und
 async function writeFile(region: Region, invocation: InvocationState, result: InvocationResult): Promise<void> {
   const { file } = invocation;
   if (file === null) return;
-  const done = await region.dataPlane.sendFile(result.instanceId, {
+  const sending = region.dataPlane.sendFile(result.instanceId, {
     path: `${file.targetDir.replace(/\/+$/, '')}/${invocation.name}`,
     content: Buffer.from(invocation.content, 'base64'),
     mode: file.mode,
@@ -191,6 +192,7 @@ async function writeFile(region: Region, invocation: InvocationState, result: In
     group: file.group,
     overwrite: file.overwrite,
   });
+  const done = await region.inGuest(result.instanceId, sending);
   if (done.exitCode === 0) finish(result, 'Success');
   else finish(result, 'Failed', 'FileWriteFailed', done.message);
 }
@@ -221,7 +223,11 @@ async function answerWithoutGuest(
   if (answer.times > 0) answer.times -= 1;
   if (answer.delayMs > 0) {
     const timeoutMs = invocation.timeoutSeconds * 1000;
-    await region.clock.until(region.clock.now() + Math.min(answer.delayMs, timeoutMs), signal).catch(() => undefined);
+    const end = region.clock.until(region.clock.now() + Math.min(answer.delayMs, timeoutMs), signal);
+    await region.inGuest(
+      result.instanceId,
+      end.catch(() => undefined),
+    );
     if (signal.aborted) return;
     if (answer.delayMs > timeoutMs) {
       finish(

@@ -45,6 +45,7 @@ const transitions: Record<TaskKind, Transition> = {
     work: async (region, task) => {
       await region.booting(task.subject);
       await region.dataPlane.stopInstance(task.subject, { force: task.data['force'] === true });
+      region.isDown(task.subject);
     },
     done: (region, task) => {
       const instance = region.instance(task.subject);
@@ -59,6 +60,7 @@ const transitions: Record<TaskKind, Transition> = {
     work: async (region, task) => {
       await region.booting(task.subject);
       await region.dataPlane.stopInstance(task.subject, { force: task.data['force'] === true });
+      region.isDown(task.subject);
       region.instance(task.subject).status = 'Starting';
       await region.boot(task.subject);
     },
@@ -215,6 +217,8 @@ export class Region {
   /** Instances whose agent has answered since the boot. */
   private readonly agentsUp = new Set<string>();
   private readonly holdWaiters = new Set<() => void>();
+  /** What runs in a guest and ends with it. */
+  private readonly downWaiters = new Map<string, Set<() => void>>();
   private readonly closing = new AbortController();
 
   /** Call `resume` for a world that an earlier process left. */
@@ -371,6 +375,28 @@ export class Region {
           this.failSnapshot(snapshot);
         }
       }
+    }
+  }
+
+  /** The guest is off: whatever ran in it was cut off. */
+  isDown(instanceId: string): void {
+    for (const waiter of this.downWaiters.get(instanceId) ?? []) waiter();
+    this.downWaiters.delete(instanceId);
+  }
+
+  /** Work inside a guest; rejects when the guest goes off first, whether or not the data plane notices. */
+  async inGuest<T>(instanceId: string, work: Promise<T>): Promise<T> {
+    const waiters = this.downWaiters.get(instanceId) ?? new Set();
+    this.downWaiters.set(instanceId, waiters);
+    let waiter = (): void => {};
+    const down = new Promise<never>((_resolve, reject) => {
+      waiter = () => reject(new Error('the instance went down'));
+    });
+    waiters.add(waiter);
+    try {
+      return await Promise.race([work, down]);
+    } finally {
+      waiters.delete(waiter);
     }
   }
 

@@ -29,6 +29,11 @@ export class Store {
     await this.queued;
   }
 
+  /** Resolves when no change waits for the disk. */
+  async settle(): Promise<void> {
+    await (this.queued ?? this.running);
+  }
+
   private async writeAfter(earlier: Promise<void>): Promise<void> {
     await earlier.catch(() => undefined);
     this.queued = undefined;

@@ -188,6 +188,18 @@ describe.skipIf(live)('Cloud Assistant', () => {
     expect(await codeOf(stop('t-nothing'))).toBe('InvalidInvokeId.NotFound 404');
   });
 
+  it('a script that runs when its instance is stopped is interrupted', async () => {
+    await control(service, 'POST', 'guest-answers', { contains: 'endless', delayMs: 3_600_000_000 });
+    const invokeId = await run({ commandContent: 'endless', timeout: 86_400 });
+    await until(
+      'Running',
+      async () => (await result(invokeId))?.invocationStatus,
+      (seen) => seen === 'Running',
+    );
+    await probe.stop(scene.instanceId);
+    expect(await ended(invokeId)).toMatchObject({ invocationStatus: 'Error', errorCode: 'ExecutionInterrupted' });
+  });
+
   it('an agent that is offline: status false, then DeliveryTimeout', async () => {
     expect(await agent()).toBe('true');
     await control(service, 'POST', `instances/${scene.instanceId}`, { agentOffline: true });
