@@ -68,6 +68,8 @@ const OF_FAILURE_KIND: ReadonlyMap<string, ExitCode> = new Map([
   [ACTIVITY_FAILURE.denied, EXIT.denied],
   [ACTIVITY_FAILURE.notFound, EXIT.notFound],
   [ACTIVITY_FAILURE.unreachable, EXIT.unreachable],
+  // Still so after the last retry: what answers is not an ECS API that works.
+  [ACTIVITY_FAILURE.transient, EXIT.unreachable],
 ]);
 
 /** `kind` is a value of `ACTIVITY_FAILURE`. Undefined for kinds that have no code of their own. */

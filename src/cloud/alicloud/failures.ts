@@ -82,6 +82,7 @@ const CREDENTIALS_FIX: ReadonlyMap<string, string> = new Map([
     'the STS token is not of this AccessKey; set all three ALIBABA_CLOUD_ variables from one AssumeRole answer',
   ],
 ]);
+const UNREACHABLE_FIX = "check ECS_ROLLBACK_ENDPOINT and the worker's network";
 const CREDENTIALS_FIX_DEFAULT = 'the credentials are refused; check ALIBABA_CLOUD_ACCESS_KEY_ID and its secret';
 
 const MAX_SERVICE_MESSAGE = 300;
@@ -161,7 +162,7 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
       kind,
       action,
       code,
-      message: `${subject}: ${message}`,
+      message: `${subject}: ${message}${kind === 'unreachable' ? `; ${UNREACHABLE_FIX}` : ''}`,
       requestId: extra.requestId,
       retryAfterMs: extra.retryAfter,
     });
@@ -188,7 +189,7 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
   if (seen.name === 'SyntaxError') {
     // The status is lost here. An answer that begins with "<" is a web page; anything else may be a real answer cut short.
     const page = /Unexpected token '?</.test(seen.message);
-    const what = page ? 'a web page instead of JSON (is this the ECS endpoint?)' : 'something that is not (whole) JSON';
+    const what = page ? 'a web page instead of JSON' : `something that is not (whole) JSON; ${UNREACHABLE_FIX}`;
     return make(repeatable && page ? 'unreachable' : lost, 'NotJson', `${endpoint} answered with ${what}${doubt}`);
   }
   if (seen.name === 'RequestTimeoutError' || seen.name === 'TimeoutError') {
@@ -226,6 +227,7 @@ export function toCloudError(thrown: unknown, call: CallContext): CloudError {
       const ram = seen.deniedAction ?? `ecs:${action}`;
       said = `${said.replace(/\.$/, '')}; allow ${scrub(ram, call.secrets)} in RAM (deploy/ram-policy.json)`;
     }
+    if (seen.code === 'InvalidRegionId.NotFound') said = `${said.replace(/\.$/, '')}; check the region`;
     if (kind === 'unknownOutcome') said = `${said.replace(/\.$/, '')}${doubt}`;
   }
   return make(kind, seen.code, `${said} (${mark})`, seen);

@@ -486,7 +486,7 @@ describe('answers that are none', () => {
     const error = await failureOf(dead.resetDisk('d-1', 's-1'));
     expect(error).toMatchObject({ kind: 'unreachable', code });
     expect(error.message).toBe(
-      `ResetDisk d-1 to s-1: cannot reach the ECS endpoint ${protocol}://127.0.0.1:1: nothing listens there (ECONNREFUSED)`,
+      `ResetDisk d-1 to s-1: cannot reach the ECS endpoint ${protocol}://127.0.0.1:1: nothing listens there (ECONNREFUSED); check ECS_ROLLBACK_ENDPOINT and the worker's network`,
     );
   });
 });
