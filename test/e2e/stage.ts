@@ -44,8 +44,8 @@ export interface Stage {
   state(): Promise<World>;
   /** Calls after the first `since` ones. */
   calls(since?: number): Promise<CallRecord[]>;
-  /** A finished snapshot of the scene's data disk. */
-  snapshot(name: string): Promise<string>;
+  /** A snapshot, finished unless asked otherwise, of the scene's data disk or another. */
+  snapshot(name: string, diskId?: string, options?: { wait: boolean }): Promise<string>;
   history(workflowId: string, runId?: string): Promise<string>;
   close(): Promise<void>;
 }
@@ -81,15 +81,16 @@ export async function openStage(options: Omit<StackOptions, 'log'>): Promise<Sta
     control,
     state: () => control<World>('GET', 'state'),
     calls: async (since = 0) => (await control<{ calls: CallRecord[] }>('GET', 'calls')).calls.slice(since),
-    async snapshot(name) {
+    async snapshot(name, diskId = scene.dataDiskId, { wait } = { wait: true }) {
       const id = await ecs.createSnapshot({
-        diskId: scene.dataDiskId,
+        diskId,
         name,
         description: 'made by an end-to-end test',
         retentionDays: 1,
         tags: {},
         clientToken: `e2e-${name}-${process.pid}-${Date.now()}`,
       });
+      if (!wait) return id;
       await eventually(`snapshot ${id}`, async () => {
         const status = (await ecs.snapshots([id])).get(id)?.status;
         if (status === 'failed') throw new Error(`snapshot ${id} failed`);

@@ -1,8 +1,13 @@
 #!/bin/bash
-# Enough small files that copying them takes several seconds.
+# Enough small files that copying them takes several seconds. What they are is noted on the system disk, which no run
+# touches, so that `count-many-files.sh` can compare without sending thousands of lines.
 set -euo pipefail
-mkdir /data/uploads/many
-cd /data/uploads/many
+mkdir /data/many
+cd /data/many
 head -c 6144000 /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
-chown -R 33:33 /data/uploads/many
+chown -R 33:33 /data/many
 sync
+{
+  find . -type f -printf '%p %m %U:%G %T@ %s\n'
+  find . -type f -print0 | xargs -0 sha256sum
+} | sort >/var/tmp/many-files
