@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -19,6 +19,7 @@ import { findTemporalCli, type Log, TemporalBinaryMissing } from './temporal-cli
 const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const NAMESPACE = 'default';
+const PID_FILE = 'stack.pid';
 
 /** Both shorten waiting, neither is right for a cluster: timers fire on time, and one shard takes a whole run at once. */
 const DYNAMIC_CONFIG = ['history.timerProcessorMaxTimeShift="20ms"', 'history.transferProcessorMaxPollRPS=200'];
@@ -81,7 +82,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     readyAfter[what] = (Date.now() - started) / 1000;
     log(`${what} is ready after ${readyAfter[what].toFixed(1)} s`);
   };
+  await removeAbandoned();
   const dir = await mkdtemp(join(tmpdir(), 'ecs-rollback-'));
+  await writeFile(join(dir, PID_FILE), String(process.pid));
   const processes = new Processes(join(dir, 'logs'));
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => {
@@ -169,6 +172,26 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** Folders of stacks whose process was killed: their processes died with it, their disk images did not. */
+async function removeAbandoned(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith('ecs-rollback-')) continue;
+    const dir = join(tmpdir(), name);
+    const pid = Number(await readFile(join(dir, PID_FILE), 'utf8').catch(() => ''));
+    if (pid > 0 && !isAlive(pid)) await rm(dir, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Another user's process is alive, too.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 

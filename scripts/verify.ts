@@ -11,6 +11,7 @@ import { guarded } from '../local/processes.ts';
 import { ensureSystemPackages } from '../local/system-packages.ts';
 import { findTemporalCli, findTestServer } from '../local/temporal-cli.ts';
 import { ensureGuestImage } from '../simulator/guest-image/build.ts';
+import { countLine, countTests, type VitestReport } from './vitest-report.ts';
 import { writeWorkflowBundle } from './workflow-bundle.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -22,22 +23,7 @@ const NEEDS_GUEST: readonly string[] = ['conformance', 'guest', 'e2e'];
 /** Those that start a Temporal dev server. */
 const NEEDS_SERVER: readonly string[] = ['e2e'];
 
-interface Count {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
-
-/** The parts of vitest's JSON report that are read here. */
-interface VitestReport {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly numPendingTests: number;
-  readonly numTodoTests: number;
-  readonly testResults: ReadonlyArray<{ readonly status: string; readonly assertionResults: readonly unknown[] }>;
-}
-
-const total: Count = { passed: 0, failed: 0, skipped: 0 };
+const total = { passed: 0, failed: 0, skipped: 0 };
 const times: Array<{ name: string; seconds: number; ok: boolean }> = [];
 const say = (line: string): void => console.error(line);
 
@@ -88,18 +74,10 @@ async function vitest(projects: readonly string[], scratch: string, env: NodeJS.
     env,
   );
   const text = await readFile(report, 'utf8').catch(() => undefined);
-  if (text === undefined) {
-    // No test file at all leaves no report; anything else that does is a failure.
-    if (!ok) total.failed += 1;
-    return ok;
-  }
-  const result = JSON.parse(text) as VitestReport;
-  const unloadable = result.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
-  const failed = result.numFailedTests + unloadable;
-  total.passed += result.numPassedTests;
-  total.skipped += result.numPendingTests + result.numTodoTests;
-  // An error outside any test (a set-up, an unhandled rejection) fails the run without failing a test.
-  total.failed += ok || failed > 0 ? failed : 1;
+  const count = countTests(text === undefined ? undefined : (JSON.parse(text) as VitestReport), ok);
+  total.passed += count.passed;
+  total.failed += count.failed;
+  total.skipped += count.skipped;
   return ok;
 }
 
@@ -184,7 +162,7 @@ async function main(named: readonly string[]): Promise<number> {
     say('no test ran: that is a failure.');
     total.failed += 1;
   }
-  console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
+  console.log(countLine(total));
   return total.failed === 0 && times.every(({ ok }) => ok) ? 0 : 1;
 }
 
