@@ -175,7 +175,7 @@ describe.each([
     const input = { run, mounts, conflictPolicy: 'newer-wins' as const };
     const starts = await Promise.all([guest.ok('copy-start', input), guest.ok('copy-start', input)]);
     expect(starts.map((start) => start.tool)).toEqual([tool, tool]);
-    expect(starts.map((start) => start.alreadyRunning).sort()).toEqual([false, true]);
+    expect(starts.filter((start) => start.alreadyRunning)).toHaveLength(1);
     const status = await guest.ended(run, 'copy');
     expect(status).toMatchObject({ state: 'done', stage: 'done', filesDone: status.filesTotal });
     expect(status.filesTotal).toBeGreaterThan(20);
