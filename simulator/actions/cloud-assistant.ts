@@ -177,7 +177,7 @@ async function runScript(
 /** How the data planes say that the script was not started; a script's own exit code 125 is left alone. */
 function guestRefusal(invocation: InvocationState, output: string): string | undefined {
   if (output.trim() === `user ${invocation.username} does not exist`) return 'AccountNotExists';
-  if (output.includes(`cd to ${invocation.workingDir}:`)) return 'DirectoryNotExists';
+  if (output.includes(`cannot cd to ${invocation.workingDir}:`)) return 'DirectoryNotExists';
   return undefined;
 }
 

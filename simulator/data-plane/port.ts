@@ -18,7 +18,10 @@ export interface ExecRequest {
 }
 
 export interface ExecResult {
-  /** Exit status; 128 + n where signal n ended it. */
+  /**
+   * Exit status; 128 + n where signal n ended it. 125 with the output `user NAME does not exist` or
+   * `cannot cd to DIR: …` says that the script was not started.
+   */
   readonly exitCode: number;
   /** stdout and stderr as they came, interleaved; cut to `outputLimit` by the caller, never here. */
   readonly output: Buffer;

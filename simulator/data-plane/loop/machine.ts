@@ -38,18 +38,18 @@ const RELEASE_TIMEOUT_MS = 60_000;
 const RUN_SCRIPT = `
 file=$1 user=$2 dir=$3
 umask 077
-cat >"$file" || exit 126
+cat >"$file" || exit 125
 chmod 700 "$file"
 umask 022
 if [ "$user" = root ]; then
-  cd "$dir" || exit 126
+  cd "$dir" 2>/dev/null || { echo "cannot cd to $dir: no such folder"; exit 125; }
   exec "$file" </dev/null
 fi
-group=$(id -g -- "$user") || exit 126
+group=$(id -g -- "$user" 2>/dev/null) || { echo "user $user does not exist"; exit 125; }
 chown "$user" "$file"
 HOME=$(awk -F: -v user="$user" '$1 == user { print $6 }' /etc/passwd)
 export HOME USER="$user" LOGNAME="$user"
-cd "$dir" || exit 126
+cd "$dir" 2>/dev/null || { echo "cannot cd to $dir: no such folder"; exit 125; }
 exec setpriv --reuid="$user" --regid="$group" --init-groups -- "$file" </dev/null
 `;
 

@@ -22,7 +22,7 @@ if [ -z "$found" ]; then echo "user $user does not exist"; rm -rf "$dir"; exit 1
 if [ "$uid" != 0 ]; then chown "$uid" "$dir/script"; fi
 (
   umask 022
-  cd "$folder" || exit 125
+  cd "$folder" 2>/dev/null || { echo "cannot cd to $folder: no such folder"; exit 125; }
   export HOME="$home" USER="$user" LOGNAME="$user"
   if [ "$uid" = 0 ]; then exec setsid "$dir/script"; fi
   exec setsid /usr/bin/setpriv --reuid="$uid" --regid="$gid" --init-groups -- "$dir/script"
@@ -44,7 +44,13 @@ exit $status
  */
 export const STOP_SCRIPT = `
 dir=/run/ecs-exec/$1 tries=0
+# The script may be about to start: its own shell looks for this mark then.
+while [ ! -d "$dir" ] && [ $tries -lt 20 ]; do
+  tries=$((tries + 1))
+  sleep 0.1
+done
 [ -d "$dir" ] || exit 0
+tries=0
 : >"$dir/stop"
 read -r pid 2>/dev/null <"$dir/pid" || exit 0
 kill -TERM "-$pid" 2>/dev/null
