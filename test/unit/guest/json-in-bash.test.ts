@@ -44,7 +44,7 @@ const text = fc
     fc.string({ unit: 'binary', maxLength: 40 }),
     fc.string({ maxLength: 40 }),
     fc
-      .array(fc.constantFrom(...'\n\t\r\b\f"\\$`\'/{}[],: \u0001\u001b\u001fé€😀'), { maxLength: 20 })
+      .array(fc.constantFrom(...Array.from('\n\t\r\b\f"\\$`\'/{}[],: \u0001\u001b\u001fé€😀')), { maxLength: 20 })
       .map((all) => all.join('')),
   )
   .filter((value) => !value.includes('\0') && !/\p{Surrogate}/u.test(value));
