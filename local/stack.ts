@@ -369,14 +369,15 @@ export function describeStack({ uiUrl, simulator, settings }: Stack): string {
 /** Waits for Ctrl-C, or for a part of the stack to end by itself; stops everything. */
 export async function untilStopped(stack: Stack, signal: AbortSignal, log: Log): Promise<void> {
   log('up until Ctrl-C');
-  const interrupted = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
+  const interrupted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
   // Keeps the process alive, which a pending promise does not.
   const alive = setInterval(() => {}, 60_000);
-  await Promise.race([interrupted, stack.processes.anyEnds().then((line) => log(line))]);
+  const ended = await Promise.race([interrupted, stack.processes.anyEnds()]);
   clearInterval(alive);
+  if (ended !== undefined) log(ended);
   await stack.stop();
 }
 
