@@ -278,8 +278,8 @@ describe.each([
   onExt4('never follows a live link out of the tree, and replaces it only when it is older', async () => {
     const run = 'run-trap';
     expect((await copy(run, 'newer-wins', 'trap', 'trap2')).status.state).toBe('done');
-    expect(await guest.sh(`cd ${quoted}; ls other; readlink trap/d; cat trap2/d/f`)).toMatch(
-      /^(?!.*\bf\n).*\.\.\/other\nf\n$/s,
+    expect(await guest.sh(`cd ${quoted}; ls other; readlink trap/d; cat trap2/d/f`)).toBe(
+      'rich-rsync-changed\nrich-tar-changed\nuntouched\n../other\nf\n',
     );
     expect(await verify(run)).toMatchObject({ verified: true, filesKeptLive: 1 });
     const mounts = (await mounted(run, 'trap')).map((mount) => ({ ...mount, paths: ['trap/d/f'] }));
