@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import type { CallRecord, World } from '../../simulator/state/model.ts';
 import { TAG } from '../../src/contract/ids.ts';
 import type { LedgerEntry } from '../../src/contract/rollback.ts';
+import { withPayloads } from '../replay/history-file.ts';
 
 export interface Evidence {
   readonly diskId: string;
@@ -172,17 +173,4 @@ function policyActions(): Set<string> {
     Statement: ReadonlyArray<{ Action: string | string[] }>;
   };
   return new Set(policy.Statement.flatMap(({ Action }) => Action));
-}
-
-/** The text with every Base64 payload in it decoded, twice over: scripts travel as Base64 inside of payloads. */
-export function withPayloads(written: string): string {
-  let all = written;
-  let found = [written];
-  for (let depth = 0; depth < 2; depth += 1) {
-    found = found.flatMap((part) =>
-      [...part.matchAll(/[A-Za-z0-9+/]{24,}={0,2}/g)].map(([base64]) => Buffer.from(base64, 'base64').toString()),
-    );
-    all += found.join('\n');
-  }
-  return all;
 }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { gather } from './evidence.ts';
 import { below, type Manifest, notBelow } from './guest.ts';
 import { type Evidence, violations } from './invariants.ts';
 import { openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
@@ -34,31 +35,21 @@ describe.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (fs) => {
     await guest.runFile('damage');
     damaged = await guest.manifest();
 
-    const before = await stage.state();
-    const callsBefore = (await stage.calls()).length;
+    const evidenceOf = await gather(stage);
     end = await stage.starter(['start', ...stage.target, '--snapshot', snapshotA, ...pathFlags, '--yes', '-o', 'json']);
-    const calls = await stage.calls(callsBefore);
     run = JSON.parse(end.stdout) as RunDocument;
-    evidence = {
-      diskId: stage.diskId,
-      instanceId: stage.instanceId,
+    evidence = await evidenceOf({
+      workflowId: run.workflowId,
+      runId: run.runId,
       snapshotId: snapshotA,
-      before,
-      after: await stage.state(),
-      calls,
       resets: 1,
-      power: 'Running',
       ledger: run.result?.ledger ?? [],
       leftovers: run.result?.leftovers ?? [],
-      inGuest: await guest.leftovers(),
-      texts: {
-        history: await stage.history(run.workflowId, run.runId),
-        'starter stdout': end.stdout,
-        'starter stderr': end.stderr,
-      },
-      secrets: [stage.stack.simulator.accessKeySecret, marker],
-    };
+      output: end.stdout + end.stderr,
+      marker,
+    });
     after = await guest.manifest();
+    await stage.keep(`completed-${fs}`, run);
   }, 280_000);
 
   afterAll(() => stage?.close());

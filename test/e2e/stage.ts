@@ -14,7 +14,7 @@ import type { RunView } from '../../src/client.ts';
 import { createEcs } from '../../src/cloud/alicloud/client.ts';
 import { ecsOptionsFromEnv } from '../../src/cloud/config.ts';
 import type { EcsRegion } from '../../src/cloud/port.ts';
-import { exportHistory } from '../replay/history-file.ts';
+import { exportHistory, keepHistory } from '../replay/history-file.ts';
 import { Guest } from './guest.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -47,6 +47,8 @@ export interface Stage {
   /** A snapshot, finished unless asked otherwise, of the scene's data disk or another. */
   snapshot(name: string, diskId?: string, options?: { wait: boolean }): Promise<string>;
   history(workflowId: string, runId?: string): Promise<string>;
+  /** Adds the run's history to the replayed ones when ECS_ROLLBACK_RECORD_HISTORIES is 1; else does nothing. */
+  keep(name: string, run: { readonly workflowId: string; readonly runId: string }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -68,6 +70,9 @@ export async function openStage(options: Omit<StackOptions, 'log'>): Promise<Sta
     if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
     return (await response.json()) as T;
   };
+
+  const history: Stage['history'] = async (workflowId, runId) =>
+    exportHistory(await temporal.workflow.getHandle(workflowId, runId).fetchHistory());
 
   return {
     stack,
@@ -98,8 +103,11 @@ export async function openStage(options: Omit<StackOptions, 'log'>): Promise<Sta
       });
       return id;
     },
-    history: async (workflowId, runId) =>
-      exportHistory(await temporal.workflow.getHandle(workflowId, runId).fetchHistory()),
+    history,
+    async keep(name, { workflowId, runId }) {
+      if (process.env['ECS_ROLLBACK_RECORD_HISTORIES'] !== '1') return;
+      await keepHistory(name, workflowId, await history(workflowId, runId));
+    },
     async close() {
       await connection.close();
       await stack.stop();

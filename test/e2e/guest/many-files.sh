@@ -2,10 +2,10 @@
 # Enough small files that copying them takes several seconds. What they are is noted on the system disk, which no run
 # touches, so that `count-many-files.sh` can compare without sending thousands of lines.
 set -euo pipefail
-mkdir /data/many
-cd /data/many
-head -c 6144000 /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
-chown -R 33:33 /data/many
+mkdir /data/uploads/many
+cd /data/uploads/many
+head -c 2457600 /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
+chown -R 33:33 /data/uploads/many
 sync
 {
   find . -type f -printf '%p %m %U:%G %T@ %s\n'

@@ -1,0 +1,65 @@
+/** Gathers what `invariants.ts` judges: the cloud before and after one run, and everything that the run wrote. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LedgerEntry } from '../../src/contract/rollback.ts';
+import type { Evidence } from './invariants.ts';
+import type { Stage } from './stage.ts';
+
+export interface RunFacts {
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly snapshotId: string;
+  readonly resets: 0 | 1;
+  readonly power?: 'Running' | 'Stopped';
+  readonly ledger: readonly LedgerEntry[];
+  readonly leftovers: readonly string[];
+  /** What the starter printed. */
+  readonly output: string;
+  /** What the files in the guest contain. */
+  readonly marker?: string;
+}
+
+/** Looks again at the end of a run and puts both looks together. */
+export interface Gathering {
+  (run: RunFacts): Promise<Evidence>;
+  /** How many calls the simulator had received before. */
+  readonly callsBefore: number;
+}
+
+/** Looks at the cloud as it is now. */
+export async function gather(stage: Stage): Promise<Gathering> {
+  const before = await stage.state();
+  const callsBefore = (await stage.calls()).length;
+  const atEnd = async ({
+    workflowId,
+    runId,
+    output,
+    marker,
+    power = 'Running',
+    ...facts
+  }: RunFacts): Promise<Evidence> => {
+    const calls = await stage.calls(callsBefore);
+    const after = await stage.state();
+    const { logDir } = stage.stack.processes;
+    const logs = (await readdir(logDir)).filter((name) => name.includes('worker'));
+    return {
+      ...facts,
+      diskId: stage.diskId,
+      instanceId: stage.instanceId,
+      power,
+      before,
+      after,
+      calls,
+      inGuest: stage.stack.simulator.dataPlane === 'none' ? [] : await stage.guest.leftovers(),
+      texts: {
+        history: await stage.history(workflowId, runId),
+        "the starter's output": output,
+        ...Object.fromEntries(
+          await Promise.all(logs.map(async (name) => [name, await readFile(join(logDir, name), 'utf8')] as const)),
+        ),
+      },
+      secrets: [stage.stack.simulator.accessKeySecret, ...(marker === undefined ? [] : [marker])],
+    };
+  };
+  return Object.assign(atEnd, { callsBefore });
+}
