@@ -1,7 +1,9 @@
 /**
- * The guest scripts on real disks of a real (emulated) guest: ext4 on a partition and XFS on a whole disk, with rsync and
- * without. One boot; each disk was really rolled back from B to A, and its recovery disk is a copy of B taken while mounted.
+ * The guest scripts on real disks: ext4 on a partition and XFS on a whole disk, with rsync and without. Each disk was
+ * really rolled back from B to A, and its recovery disk is a copy of B taken while mounted. The whole matrix runs on loop
+ * devices, which need root, and its core again in an emulated guest; without root all of it runs there, slowly.
  */
+import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { FindDeviceInput, MountResult, VerifyResult } from '../../src/guest/scripts.ts';
 import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
@@ -9,15 +11,9 @@ import { describeTree, fromAToB, liveSince, MANY_FILES, stateA } from './scripts
 
 const SIZE = 512 * 1024 ** 2;
 
+const canLoop = process.getuid?.() === 0 && existsSync('/dev/loop-control');
+
 let guest: Guest;
-
-beforeAll(async () => {
-  guest = await bootGuest();
-}, 240_000);
-
-afterAll(async () => {
-  await guest?.close();
-});
 
 afterEach(async () => {
   // One test's failure is not the next one's.
@@ -28,339 +24,354 @@ afterEach(async () => {
 const hideRsync = () => guest.sh('[ ! -e /usr/bin/rsync ] || mv /usr/bin/rsync /usr/bin/rsync.hidden');
 const showRsync = () => guest.sh('[ ! -e /usr/bin/rsync.hidden ] || mv /usr/bin/rsync.hidden /usr/bin/rsync');
 
-describe.each([
-  { fsType: 'ext4', partition: 1, original: 'd-extoriginal0000001', recovery: 'd-extrecovery0000001' },
-  { fsType: 'xfs', partition: 0, original: 'd-xfsoriginal0000001', recovery: 'd-xfsrecovery0000001' },
-])('$fsType', ({ fsType, partition, original, recovery }) => {
-  const root = `/srv/${fsType} data`;
-  const quoted = `'${root}'`;
-  // What does not depend on the file system is tried on one of them only: an emulated guest is slow.
-  const onExt4 = it.runIf(fsType === 'ext4');
-  const onXfs = it.runIf(fsType === 'xfs');
-  const node = (diskId: string) =>
-    `/dev/disk/by-id/virtio-${serialOf(diskId)}${partition === 0 ? '' : `-part${partition}`}`;
-  const waitFor = (diskId: string) => guest.sh(`until [ -b ${node(diskId)} ]; do sleep 0.1; done`);
-  const finding = (run: string, paths: string[], change: Partial<FindDeviceInput> = {}): FindDeviceInput => ({
-    run,
-    originalSerial: serialOf(original),
-    originalSizeBytes: SIZE,
-    recoverySerial: serialOf(recovery),
-    recoverySizeBytes: SIZE,
-    waitSeconds: 20,
-    paths,
-    ...change,
-  });
-
-  async function mounted(run: string, ...names: string[]): Promise<MountResult['mounts']> {
-    const found = await guest.ok(
-      'find-device',
-      finding(
-        run,
-        names.map((name) => `${root}/${name}`),
-      ),
-    );
-    return (await guest.ok('mount', { run, fileSystems: found.fileSystems })).mounts;
-  }
-
-  async function copy(run: string, conflictPolicy: 'newer-wins' | 'keep-live' | 'take-b', ...names: string[]) {
-    const mounts = await mounted(run, ...names);
-    const started = await guest.ok('copy-start', { run, mounts, conflictPolicy });
-    return { started, mounts, status: await guest.ended(run, 'copy') };
-  }
-
-  async function verify(run: string): Promise<VerifyResult> {
-    await guest.ok('verify-start', { run });
-    expect(await guest.ended(run, 'verify')).toMatchObject({ state: 'done', stage: 'done' });
-    return guest.ok('verify-result', { run });
-  }
-
-  /** Both sides in words of `describeTree`, the recovery disk's first. */
-  async function bothSides(run: string, path: string): Promise<[string, string]> {
-    return [
-      await guest.sh(describeTree(`/run/ecs-rollback/${run}/mnt/p${partition}`, path)),
-      await guest.sh(describeTree(quoted, path)),
-    ];
-  }
+describe.each(canLoop ? (['loop', 'vm'] as const) : (['vm'] as const))('in a %s guest', (kind) => {
+  const whole = kind === 'loop' || !canLoop;
 
   beforeAll(async () => {
-    await guest.plane.createDisk(original, SIZE);
-    await guest.attach(original);
-    const link = `/dev/disk/by-id/virtio-${serialOf(original)}`;
-    await guest.sh(`until [ -b ${link} ]; do sleep 0.1; done`);
-    if (partition === 1) await guest.sh(`echo ',,L' | sfdisk -q -X gpt ${link}; udevadm settle`);
-    await waitFor(original);
-    await guest.sh(`mkfs.${fsType} -q ${node(original)}; mkdir -p ${quoted}; mount ${node(original)} ${quoted}`);
-    await guest.sh(stateA(quoted));
-    await guest.plane.snapshotDisks([{ diskId: original, snapshotId: `s-a-${fsType}` }]);
-    await guest.sh(fromAToB(quoted));
-    // Of the mounted, running file system: the newest files are in its journal only.
-    await guest.plane.snapshotDisks([{ diskId: original, snapshotId: `s-b-${fsType}` }]);
-    await guest.sh(`umount ${quoted}`);
-    await guest.detach(original);
-    await guest.plane.resetDisk(original, `s-a-${fsType}`, SIZE);
-    await guest.attach(original);
-    await waitFor(original);
-    await guest.sh(`mount ${node(original)} ${quoted}`);
-    await guest.sh(liveSince(quoted));
-    await guest.plane.createDisk(recovery, SIZE, `s-b-${fsType}`);
-    await guest.attach(recovery);
+    guest = await bootGuest(kind);
   }, 240_000);
 
-  it('finds the pair of file systems by serial, and the same again', async () => {
-    const input = finding('run-find', [`${root}/rich-rsync`, `${root}//other/`]);
-    const found = await guest.ok('find-device', input);
-    expect(found).toEqual({
-      originalDevice: `/dev/disk/by-id/virtio-${serialOf(original)}`,
-      recoveryDevice: `/dev/disk/by-id/virtio-${serialOf(recovery)}`,
-      fileSystems: [
-        { partition, fsType, recoveryDevice: node(recovery), originalMount: root, paths: ['rich-rsync', 'other'] },
-      ],
-    });
-    expect(await guest.ok('find-device', input)).toEqual(found);
+  afterAll(async () => {
+    await guest?.close();
   });
 
-  onExt4('refuses what it must not guess about', async () => {
-    const find = async (paths: string[], change: Partial<FindDeviceInput> = {}) =>
-      guest.run('find-device', finding('run-refused', paths, { waitSeconds: 1, ...change }));
-    const here = [`${root}/rich-rsync`];
-    expect(codeOf(await find(here, { recoverySizeBytes: SIZE + 1 }))).toBe('refused DeviceSizeWrong');
-    expect(codeOf(await find(here, { recoverySerial: 'nosuchserial' }))).toBe('failed DeviceNotFound');
-    const elsewhere = await find(['/etc/passwd']);
-    expect(codeOf(elsewhere)).toBe('refused PathNotOnDisk');
-    expect(elsewhere).toMatchObject({ message: expect.stringMatching(/\/etc\/passwd .*\/dev\/vda/) });
-    expect(codeOf(await find([`${root}/trap/d/f`]))).toBe('refused PathThroughSymlink');
-    await guest.sh(`mkdir -p /mnt/x; mount -o ro${fsType === 'xfs' ? ',nouuid' : ''} ${node(recovery)} /mnt/x`);
-    expect(codeOf(await find(here))).toBe('refused RecoveryDiskMounted');
-    await guest.sh('umount /mnt/x');
-  });
-
-  onExt4('checks paths before anything is changed', async () => {
-    const { problems } = await guest.ok('check-paths', {
+  describe.each([
+    { fsType: 'ext4', partition: 1, original: 'd-extoriginal0000001', recovery: 'd-extrecovery0000001' },
+    { fsType: 'xfs', partition: 0, original: 'd-xfsoriginal0000001', recovery: 'd-xfsrecovery0000001' },
+  ])('$fsType', ({ fsType, partition, original, recovery }) => {
+    const root = `/srv/${fsType} data`;
+    const quoted = `'${root}'`;
+    // What does not depend on the file system is tried on one of them only: an emulated guest is slow.
+    const onExt4 = it.runIf(whole && fsType === 'ext4');
+    const onXfs = it.runIf(whole && fsType === 'xfs');
+    const node = (diskId: string) =>
+      `/dev/disk/by-id/virtio-${serialOf(diskId)}${partition === 0 ? '' : `-part${partition}`}`;
+    const waitFor = (diskId: string) => guest.sh(`until [ -b ${node(diskId)} ]; do sleep 0.1; done`);
+    const finding = (run: string, paths: string[], change: Partial<FindDeviceInput> = {}): FindDeviceInput => ({
+      run,
       originalSerial: serialOf(original),
-      paths: [`${root}/other`, `${root}/not here`, '/etc/passwd', `${root}/trap/d/f`],
+      originalSizeBytes: SIZE,
+      recoverySerial: serialOf(recovery),
+      recoverySizeBytes: SIZE,
+      waitSeconds: 20,
+      paths,
+      ...change,
     });
-    expect(problems.map(({ path, code }) => [path, code])).toEqual([
-      [`${root}/not here`, 'PathNotFound'],
-      ['/etc/passwd', 'PathNotOnDisk'],
-      [`${root}/trap/d/f`, 'PathThroughSymlink'],
-    ]);
-  });
 
-  it('mounts read-only below a private folder, twice the same, and refuses a path that B lacks', async () => {
-    const run = 'run-mount';
-    const mounts = await mounted(run, 'rich-rsync');
-    const at = `/run/ecs-rollback/${run}/mnt/p${partition}`;
-    expect(mounts).toMatchObject([
-      { partition, fsType, originalMount: root, recoveryMount: at, paths: ['rich-rsync'] },
-    ]);
-    expect(await mounted(run, 'rich-rsync')).toEqual(mounts);
-    const options = (await guest.sh(`findmnt -no OPTIONS ${at}`)).trim().split(',');
-    expect(options).toEqual(expect.arrayContaining(['ro', 'nodev', 'nosuid', 'noexec']));
-    expect(options).not.toContain('norecovery');
-    expect(await guest.sh(`findmnt -n ${at} | wc -l; stat -c %a /run/ecs-rollback/${run}`)).toBe('1\n700\n');
-    expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 1 });
+    async function mounted(run: string, ...names: string[]): Promise<MountResult['mounts']> {
+      const found = await guest.ok(
+        'find-device',
+        finding(
+          run,
+          names.map((name) => `${root}/${name}`),
+        ),
+      );
+      return (await guest.ok('mount', { run, fileSystems: found.fileSystems })).mounts;
+    }
 
-    const found = await guest.ok('find-device', finding(run, [`${root}/rich-rsync/gone-in-b`]));
-    expect(codeOf(await guest.run('mount', { run, fileSystems: found.fileSystems }))).toBe('refused PathNotFound');
-    expect(await guest.sh('grep -c /run/ecs-rollback/ /proc/self/mountinfo || true')).toBe('0\n');
-    expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 0 });
-  });
+    async function copy(run: string, conflictPolicy: 'newer-wins' | 'keep-live' | 'take-b', ...names: string[]) {
+      const mounts = await mounted(run, ...names);
+      const started = await guest.ok('copy-start', { run, mounts, conflictPolicy });
+      return { started, mounts, status: await guest.ended(run, 'copy') };
+    }
 
-  it.each(['rsync', 'tar'] as const)('brings a tree with everything back exactly, with %s', async (tool) => {
-    const run = `run-${tool}`;
-    const tree = `rich-${tool}`;
-    await (tool === 'tar' ? hideRsync() : showRsync());
-    const before = await guest.sh(`cd ${quoted}; find other -printf '%p %i %s %m %T@ %n\\n'; stat -c '%y %i' .`);
-    const mounts = await mounted(run, tree);
-    const input = { run, mounts, conflictPolicy: 'newer-wins' as const };
-    const starts = await Promise.all([guest.ok('copy-start', input), guest.ok('copy-start', input)]);
-    expect(starts.map((start) => start.tool)).toEqual([tool, tool]);
-    expect(starts.filter((start) => start.alreadyRunning)).toHaveLength(1);
-    const status = await guest.ended(run, 'copy');
-    expect(status).toMatchObject({ state: 'done', stage: 'done', filesDone: status.filesTotal });
-    expect(status.filesTotal).toBeGreaterThan(20);
-    expect((await guest.ok('copy-start', input)).alreadyRunning).toBe(true);
+    async function verify(run: string): Promise<VerifyResult> {
+      await guest.ok('verify-start', { run });
+      expect(await guest.ended(run, 'verify')).toMatchObject({ state: 'done', stage: 'done' });
+      return guest.ok('verify-result', { run });
+    }
 
-    const [b, live] = await bothSides(run, tree);
-    expect(b).toContain('invalid-');
-    expect(live.replace(/^.*gone-in-b.*\n/gm, '')).toBe(b);
-    expect(live).toContain('gone-in-b');
-    expect(await guest.sh(`cd ${quoted}; stat -c %b ${tree}/sparse`)).toMatch(/^\d{1,3}\n$/);
-    expect(await guest.sh(`cd ${quoted}; find other -printf '%p %i %s %m %T@ %n\\n'; stat -c '%y %i' .`)).toBe(
-      before.replace(new RegExp(`^(other/${tree}-changed .*) 2$`, 'm'), '$1 1'),
+    /** Both sides in words of `describeTree`, the recovery disk's first. */
+    async function bothSides(run: string, path: string): Promise<[string, string]> {
+      return [
+        await guest.sh(describeTree(`/run/ecs-rollback/${run}/mnt/p${partition}`, path)),
+        await guest.sh(describeTree(quoted, path)),
+      ];
+    }
+
+    beforeAll(async () => {
+      await guest.plane.createDisk(original, SIZE);
+      await guest.attach(original);
+      const link = `/dev/disk/by-id/virtio-${serialOf(original)}`;
+      await guest.sh(`until [ -b ${link} ]; do sleep 0.1; done`);
+      if (partition === 1) await guest.sh(`echo ',,L' | sfdisk -q -X gpt ${link}; udevadm settle`);
+      await waitFor(original);
+      await guest.sh(`mkfs.${fsType} -q ${node(original)}; mkdir -p ${quoted}; mount ${node(original)} ${quoted}`);
+      await guest.sh(stateA(quoted));
+      await guest.plane.snapshotDisks([{ diskId: original, snapshotId: `s-a-${fsType}` }]);
+      await guest.sh(fromAToB(quoted));
+      // Of the mounted, running file system: the newest files are in its journal only.
+      await guest.plane.snapshotDisks([{ diskId: original, snapshotId: `s-b-${fsType}` }]);
+      await guest.sh(`umount ${quoted}`);
+      await guest.detach(original);
+      await guest.plane.resetDisk(original, `s-a-${fsType}`, SIZE);
+      await guest.attach(original);
+      await waitFor(original);
+      await guest.sh(`mount ${node(original)} ${quoted}`);
+      await guest.sh(liveSince(quoted));
+      await guest.plane.createDisk(recovery, SIZE, `s-b-${fsType}`);
+      await guest.attach(recovery);
+    }, 240_000);
+
+    it('finds the pair of file systems by serial, and the same again', async () => {
+      const input = finding('run-find', [`${root}/rich-rsync`, `${root}//other/`]);
+      const found = await guest.ok('find-device', input);
+      expect(found).toEqual({
+        originalDevice: `/dev/disk/by-id/virtio-${serialOf(original)}`,
+        recoveryDevice: `/dev/disk/by-id/virtio-${serialOf(recovery)}`,
+        fileSystems: [
+          { partition, fsType, recoveryDevice: node(recovery), originalMount: root, paths: ['rich-rsync', 'other'] },
+        ],
+      });
+      expect(await guest.ok('find-device', input)).toEqual(found);
+    });
+
+    onExt4('refuses what it must not guess about', async () => {
+      const find = async (paths: string[], change: Partial<FindDeviceInput> = {}) =>
+        guest.run('find-device', finding('run-refused', paths, { waitSeconds: 1, ...change }));
+      const here = [`${root}/rich-rsync`];
+      expect(codeOf(await find(here, { recoverySizeBytes: SIZE + 1 }))).toBe('refused DeviceSizeWrong');
+      expect(codeOf(await find(here, { recoverySerial: 'nosuchserial' }))).toBe('failed DeviceNotFound');
+      const elsewhere = await find(['/etc/passwd']);
+      expect(codeOf(elsewhere)).toBe('refused PathNotOnDisk');
+      expect(elsewhere).toMatchObject({ message: expect.stringMatching(/\/etc\/passwd .*\/dev\/vda/) });
+      expect(codeOf(await find([`${root}/trap/d/f`]))).toBe('refused PathThroughSymlink');
+      await guest.sh(`mkdir -p /mnt/x; mount -o ro${fsType === 'xfs' ? ',nouuid' : ''} ${node(recovery)} /mnt/x`);
+      expect(codeOf(await find(here))).toBe('refused RecoveryDiskMounted');
+      await guest.sh('umount /mnt/x');
+    });
+
+    onExt4('checks paths before anything is changed', async () => {
+      const { problems } = await guest.ok('check-paths', {
+        originalSerial: serialOf(original),
+        paths: [`${root}/other`, `${root}/not here`, '/etc/passwd', `${root}/trap/d/f`],
+      });
+      expect(problems.map(({ path, code }) => [path, code])).toEqual([
+        [`${root}/not here`, 'PathNotFound'],
+        ['/etc/passwd', 'PathNotOnDisk'],
+        [`${root}/trap/d/f`, 'PathThroughSymlink'],
+      ]);
+    });
+
+    it('mounts read-only below a private folder, twice the same, and refuses a path that B lacks', async () => {
+      const run = 'run-mount';
+      const mounts = await mounted(run, 'rich-rsync');
+      const at = `/run/ecs-rollback/${run}/mnt/p${partition}`;
+      expect(mounts).toMatchObject([
+        { partition, fsType, originalMount: root, recoveryMount: at, paths: ['rich-rsync'] },
+      ]);
+      expect(await mounted(run, 'rich-rsync')).toEqual(mounts);
+      const options = (await guest.sh(`findmnt -no OPTIONS ${at}`)).trim().split(',');
+      expect(options).toEqual(expect.arrayContaining(['ro', 'nodev', 'nosuid', 'noexec']));
+      expect(options).not.toContain('norecovery');
+      expect(await guest.sh(`findmnt -n ${at} | wc -l; stat -c %a /run/ecs-rollback/${run}`)).toBe('1\n700\n');
+      expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 1 });
+
+      const found = await guest.ok('find-device', finding(run, [`${root}/rich-rsync/gone-in-b`]));
+      expect(codeOf(await guest.run('mount', { run, fileSystems: found.fileSystems }))).toBe('refused PathNotFound');
+      expect(await guest.sh('grep -c /run/ecs-rollback/ /proc/self/mountinfo || true')).toBe('0\n');
+      expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 0 });
+    });
+
+    it.each(whole ? (['rsync', 'tar'] as const) : ([fsType === 'ext4' ? 'rsync' : 'tar'] as const))(
+      'brings a tree with everything back exactly, with %s',
+      async (tool) => {
+        const run = `run-${tool}`;
+        const tree = `rich-${tool}`;
+        await (tool === 'tar' ? hideRsync() : showRsync());
+        const before = await guest.sh(`cd ${quoted}; find other -printf '%p %i %s %m %T@ %n\\n'; stat -c '%y %i' .`);
+        const mounts = await mounted(run, tree);
+        const input = { run, mounts, conflictPolicy: 'newer-wins' as const };
+        const starts = await Promise.all([guest.ok('copy-start', input), guest.ok('copy-start', input)]);
+        expect(starts.map((start) => start.tool)).toEqual([tool, tool]);
+        expect(starts.filter((start) => start.alreadyRunning)).toHaveLength(1);
+        const status = await guest.ended(run, 'copy');
+        expect(status).toMatchObject({ state: 'done', stage: 'done', filesDone: status.filesTotal });
+        expect(status.filesTotal).toBeGreaterThan(20);
+        expect((await guest.ok('copy-start', input)).alreadyRunning).toBe(true);
+
+        const [b, live] = await bothSides(run, tree);
+        expect(b).toContain('invalid-');
+        expect(live.replace(/^.*gone-in-b.*\n/gm, '')).toBe(b);
+        expect(live).toContain('gone-in-b');
+        expect(await guest.sh(`cd ${quoted}; stat -c %b ${tree}/sparse`)).toMatch(/^\d{1,3}\n$/);
+        expect(await guest.sh(`cd ${quoted}; find other -printf '%p %i %s %m %T@ %n\\n'; stat -c '%y %i' .`)).toBe(
+          before.replace(new RegExp(`^(other/${tree}-changed .*) 2$`, 'm'), '$1 1'),
+        );
+        expect(await guest.sh(`ls -A ${quoted} | grep ecs-rollback || true`)).toBe('');
+
+        const verdict = await verify(run);
+        expect(verdict).toMatchObject({ tool, verified: true, xattrsCompared: true, mismatches: [], filesKeptLive: 0 });
+        expect(verdict.filesSelected).toBe(
+          Number(await guest.sh(`cd ${mounts[0]?.recoveryMount}; find ${tree} ! -type d -printf x | wc -c`)),
+        );
+        expect(verdict.filesCopied).toBe(status.filesTotal);
+        expect(verdict.digest).toMatch(/^[0-9a-f]{64}$/);
+        expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 1 });
+        expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 0 });
+        expect(await guest.sh('ls -A /run/ecs-rollback 2>/dev/null || true')).toBe('');
+        await showRsync();
+      },
     );
-    expect(await guest.sh(`ls -A ${quoted} | grep ecs-rollback || true`)).toBe('');
 
-    const verdict = await verify(run);
-    expect(verdict).toMatchObject({ tool, verified: true, xattrsCompared: true, mismatches: [], filesKeptLive: 0 });
-    expect(verdict.filesSelected).toBe(
-      Number(await guest.sh(`cd ${mounts[0]?.recoveryMount}; find ${tree} ! -type d -printf x | wc -c`)),
-    );
-    expect(verdict.filesCopied).toBe(status.filesTotal);
-    expect(verdict.digest).toMatch(/^[0-9a-f]{64}$/);
-    expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 1 });
-    expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 0 });
-    expect(await guest.sh('ls -A /run/ecs-rollback 2>/dev/null || true')).toBe('');
-    await showRsync();
-  });
-
-  onExt4.each([
-    {
-      policy: 'newer-wins' as const,
-      says: ['B of older', 'live now', 'A', 'B of missing', 'only live', 'below', '600'],
-      kept: 1,
-    },
-    { policy: 'keep-live' as const, says: ['A', 'live now', 'A', 'B of missing', 'only live', 'A', '644'], kept: 4 },
-    {
-      policy: 'take-b' as const,
-      says: ['B of older', 'B of newer', 'A', 'B of missing', 'only live', 'below', '600'],
-      kept: 0,
-    },
-  ])('$policy decides file by file', async ({ policy, says, kept }) => {
-    const run = `run-${policy}`;
-    if (policy === 'keep-live') await hideRsync();
-    expect((await copy(run, policy, policy)).status.state).toBe('done');
-    const live = await guest.sh(`cd ${quoted}/${policy}
+    onExt4.each([
+      {
+        policy: 'newer-wins' as const,
+        says: ['B of older', 'live now', 'A', 'B of missing', 'only live', 'below', '600'],
+        kept: 1,
+      },
+      { policy: 'keep-live' as const, says: ['A', 'live now', 'A', 'B of missing', 'only live', 'A', '644'], kept: 4 },
+      {
+        policy: 'take-b' as const,
+        says: ['B of older', 'B of newer', 'A', 'B of missing', 'only live', 'below', '600'],
+        kept: 0,
+      },
+    ])('$policy decides file by file', async ({ policy, says, kept }) => {
+      const run = `run-${policy}`;
+      if (policy === 'keep-live') await hideRsync();
+      expect((await copy(run, policy, policy)).status.state).toBe('done');
+      const live = await guest.sh(`cd ${quoted}/${policy}
       cat older newer same missing only-live; [ -f type ] && cat type || cat type/below; stat -c %a mode`);
-    expect(live.trimEnd().split('\n')).toEqual(says);
-    expect(await verify(run)).toMatchObject({ verified: true, filesKeptLive: kept, mismatchCount: 0 });
-    await guest.ok('unmount', { run });
-    await showRsync();
-  });
+      expect(live.trimEnd().split('\n')).toEqual(says);
+      expect(await verify(run)).toMatchObject({ verified: true, filesKeptLive: kept, mismatchCount: 0 });
+      await guest.ok('unmount', { run });
+      await showRsync();
+    });
 
-  onExt4('sees whatever differs afterwards: content, mode, a missing file, an attribute', async () => {
-    const run = 'run-damage';
-    expect((await copy(run, 'take-b', 'take-b', 'rich-rsync')).status.state).toBe('done');
-    await guest.sh(`cd ${quoted}/take-b
+    onExt4('sees whatever differs afterwards: content, mode, a missing file, an attribute', async () => {
+      const run = 'run-damage';
+      expect((await copy(run, 'take-b', 'take-b', 'rich-rsync')).status.state).toBe('done');
+      await guest.sh(`cd ${quoted}/take-b
       touch -r older stamp; printf 'X of older' | dd of=older conv=notrunc status=none; touch -r stamp older; rm stamp
       chmod 0666 missing; rm mode
       cd ../rich-rsync; setfattr -x user.colour changed; rm sub/hard2; cp -a hard1 sub/hard2; rm -- -rf; ln same/file -- -rf`);
-    const verdict = await verify(run);
-    expect(verdict.verified).toBe(false);
-    expect([...verdict.mismatches].sort()).toEqual(
-      [
-        'rich-rsync/-rf',
-        'rich-rsync/changed',
-        'rich-rsync/sub/hard2',
-        'take-b/missing',
-        'take-b/mode',
-        'take-b/older',
-      ].map((name) => `${root}/${name}`),
-    );
-    expect(verdict.mismatchCount).toBe(6);
-    await guest.ok('unmount', { run });
-  });
+      const verdict = await verify(run);
+      expect(verdict.verified).toBe(false);
+      expect([...verdict.mismatches].sort()).toEqual(
+        [
+          'rich-rsync/-rf',
+          'rich-rsync/changed',
+          'rich-rsync/sub/hard2',
+          'take-b/missing',
+          'take-b/mode',
+          'take-b/older',
+        ].map((name) => `${root}/${name}`),
+      );
+      expect(verdict.mismatchCount).toBe(6);
+      await guest.ok('unmount', { run });
+    });
 
-  onXfs('goes on after its job was killed, and never shows half a file', async () => {
-    const run = 'run-killed';
-    await hideRsync();
-    const mounts = await mounted(run, 'many');
-    const input = { run, mounts, conflictPolicy: 'newer-wins' as const };
-    await guest.ok('copy-start', input);
-    const state = `/run/ecs-rollback/${run}/copy`;
-    const kill = (when: string) =>
-      guest.sh(`until ${when}; do sleep 0.02; [ ! -e ${state}/result ]; done; read -r pid _ <${state}/pid; kill -9 -- -$pid
+    onXfs('goes on after its job was killed, and never shows half a file', async () => {
+      const run = 'run-killed';
+      await hideRsync();
+      const mounts = await mounted(run, 'many');
+      const input = { run, mounts, conflictPolicy: 'newer-wins' as const };
+      await guest.ok('copy-start', input);
+      const state = `/run/ecs-rollback/${run}/copy`;
+      const kill = (when: string) =>
+        guest.sh(`until ${when}; do sleep 0.02; [ ! -e ${state}/result ]; done; read -r pid _ <${state}/pid; kill -9 -- -$pid
         while [ -d /proc/$pid ]; do sleep 0.05; done
         cd ${quoted}/many; for f in *; do [ "$f" = '*' ] || [ "$(<"$f")" = "content of $f" ]; done; ls | wc -l`);
-    expect(Number(await kill(`[ "$(cat ${state}/journal 2>/dev/null | wc -l)" -ge 1 ]`))).toBeLessThan(MANY_FILES);
-    expect(await guest.ok('copy-status', { run })).toMatchObject({ state: 'lost' });
-    expect(await guest.ok('copy-start', input)).toMatchObject({ alreadyRunning: false });
-    await kill(`[ -e ${quoted}/.ecs-rollback-${run}/b ]`);
-    expect(await guest.ok('copy-start', input)).toMatchObject({ alreadyRunning: false });
-    expect(await guest.ended(run, 'copy')).toMatchObject({ state: 'done', filesDone: MANY_FILES });
-    const [b, live] = await bothSides(run, 'many');
-    expect(live).toBe(b);
-    expect(await verify(run)).toMatchObject({ verified: true, filesCopied: MANY_FILES, filesSelected: MANY_FILES });
-    await guest.ok('unmount', { run });
-    await showRsync();
-  });
+      expect(Number(await kill(`[ "$(cat ${state}/journal 2>/dev/null | wc -l)" -ge 1 ]`))).toBeLessThan(MANY_FILES);
+      expect(await guest.ok('copy-status', { run })).toMatchObject({ state: 'lost' });
+      expect(await guest.ok('copy-start', input)).toMatchObject({ alreadyRunning: false });
+      await kill(`[ -e ${quoted}/.ecs-rollback-${run}/b ]`);
+      expect(await guest.ok('copy-start', input)).toMatchObject({ alreadyRunning: false });
+      expect(await guest.ended(run, 'copy')).toMatchObject({ state: 'done', filesDone: MANY_FILES });
+      const [b, live] = await bothSides(run, 'many');
+      expect(live).toBe(b);
+      expect(await verify(run)).toMatchObject({ verified: true, filesCopied: MANY_FILES, filesSelected: MANY_FILES });
+      await guest.ok('unmount', { run });
+      await showRsync();
+    });
 
-  onExt4('never follows a live link out of the tree, and replaces it only when it is older', async () => {
-    const run = 'run-trap';
-    expect((await copy(run, 'newer-wins', 'trap', 'trap2')).status.state).toBe('done');
-    expect(await guest.sh(`cd ${quoted}; ls other; readlink trap/d; cat trap2/d/f`)).toBe(
-      'rich-rsync-changed\nrich-tar-changed\nuntouched\n../other\nf\n',
-    );
-    expect(await verify(run)).toMatchObject({ verified: true, filesKeptLive: 1 });
-    const mounts = (await mounted(run, 'trap')).map((mount) => ({ ...mount, paths: ['trap/d/f'] }));
-    const answer = await guest.run('copy-start', { run: `${run}-2`, mounts, conflictPolicy: 'take-b' });
-    expect(codeOf(answer)).toBe('refused PathThroughSymlink');
-    await guest.ok('unmount', { run: `${run}-2` });
-    await guest.ok('unmount', { run });
-  });
-
-  onXfs('makes missing parents as they are on B, and nothing beside the selection', async () => {
-    const run = 'run-deep';
-    const { status } = await copy(run, 'newer-wins', 'deep/one/two/leaf');
-    expect(status).toMatchObject({ state: 'done', filesTotal: 1 });
-    const look = (at: string) =>
-      guest.sh(
-        `cd ${at}/deep; find . ! -name unselected -printf '%p %m %U:%G\\n' | sort; stat -c %y one/two; getfattr -d one`,
+    onExt4('never follows a live link out of the tree, and replaces it only when it is older', async () => {
+      const run = 'run-trap';
+      expect((await copy(run, 'newer-wins', 'trap', 'trap2')).status.state).toBe('done');
+      expect(await guest.sh(`cd ${quoted}; ls other; readlink trap/d; cat trap2/d/f`)).toBe(
+        'rich-rsync-changed\nrich-tar-changed\nuntouched\n../other\nf\n',
       );
-    expect(await look(quoted)).toBe(await look(`/run/ecs-rollback/${run}/mnt/p${partition}`));
-    expect(await guest.sh(`ls ${quoted}/deep/one`)).toBe('two\n');
-    await guest.ok('unmount', { run });
+      expect(await verify(run)).toMatchObject({ verified: true, filesKeptLive: 1 });
+      const mounts = (await mounted(run, 'trap')).map((mount) => ({ ...mount, paths: ['trap/d/f'] }));
+      const answer = await guest.run('copy-start', { run: `${run}-2`, mounts, conflictPolicy: 'take-b' });
+      expect(codeOf(answer)).toBe('refused PathThroughSymlink');
+      await guest.ok('unmount', { run: `${run}-2` });
+      await guest.ok('unmount', { run });
+    });
+
+    onXfs('makes missing parents as they are on B, and nothing beside the selection', async () => {
+      const run = 'run-deep';
+      const { status } = await copy(run, 'newer-wins', 'deep/one/two/leaf');
+      expect(status).toMatchObject({ state: 'done', filesTotal: 1 });
+      const look = (at: string) =>
+        guest.sh(
+          `cd ${at}/deep; find . ! -name unselected -printf '%p %m %U:%G\\n' | sort; stat -c %y one/two; getfattr -d one`,
+        );
+      expect(await look(quoted)).toBe(await look(`/run/ecs-rollback/${run}/mnt/p${partition}`));
+      expect(await guest.sh(`ls ${quoted}/deep/one`)).toBe('two\n');
+      await guest.ok('unmount', { run });
+    });
+
+    onXfs('leaves a live directory that is in the way of a file, and says so', async () => {
+      const run = 'run-blocked';
+      expect((await copy(run, 'take-b', 'blocked')).status.state).toBe('done');
+      expect(await guest.sh(`cat ${quoted}/blocked/thing/inside`)).toBe('x\n');
+      expect(await verify(run)).toMatchObject({ verified: false, mismatches: [`${root}/blocked/thing`] });
+      await guest.ok('unmount', { run });
+    });
+
+    onExt4('refuses to start when the space does not suffice, before the first byte', async () => {
+      const run = 'run-space';
+      await guest.sh(`cd ${quoted}; fallocate -l $(( $(stat -f -c '%a*%S' .) - 20*1024*1024 )) fill`);
+      const mounts = await mounted(run, 'big');
+      const started = await guest.run('copy-start', { run, mounts, conflictPolicy: 'newer-wins' });
+      const answer = started.ok ? await guest.run('copy-status', { run }) : started;
+      expect(codeOf(answer)).toBe('refused NoSpace');
+      expect(answer).toMatchObject({ message: expect.stringMatching(/\d+ bytes free, and up to \d+ are needed/) });
+      await guest.sh(`[ ! -e ${quoted}/big ]; rm ${quoted}/fill`);
+      await guest.ok('unmount', { run });
+    });
+
+    onXfs(
+      'ends the running copy and cleans up when unmounted in the middle; refuses while somebody is inside',
+      async () => {
+        const run = 'run-cancel';
+        await guest.sh(`rm -rf ${quoted}/many`);
+        const mounts = await mounted(run, 'many');
+        const at = mounts[0]?.recoveryMount ?? '';
+        await guest.ok('copy-start', { run, mounts, conflictPolicy: 'newer-wins' });
+        await guest.sh(`cd ${at}; setsid nohup sleep 1000 >/dev/null 2>&1 3>&- & echo $! >/run/holder`);
+        const busy = await guest.run('unmount', { run });
+        expect(codeOf(busy)).toBe('failed Busy');
+        expect(busy).toMatchObject({ message: expect.stringContaining('sleep (pid ') });
+        await guest.sh('kill -9 $(cat /run/holder)');
+        expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 1 });
+        expect(await guest.sh(`ls -A /run/ecs-rollback ${quoted} 2>/dev/null | grep rollback- || true`)).toBe('');
+        expect(codeOf(await guest.run('copy-status', { run }))).toBe('failed NotStarted');
+        expect(codeOf(await guest.run('verify-start', { run }))).toBe('refused NotCopied');
+      },
+    );
+
+    onXfs('refuses when two disks have the serial, or the copy is another file system', async () => {
+      const strange = `d-strange-${fsType}`;
+      await guest.plane.createDisk(strange, SIZE);
+      await guest.attach(strange);
+      const link = `/dev/disk/by-id/virtio-${serialOf(strange)}`;
+      const second = `/dev/disk/by-id/nvme-Alibaba_Cloud_Elastic_Block_Storage_${serialOf(recovery)}`;
+      await guest.sh(`until [ -b ${link} ]; do sleep 0.1; done; ln -s "$(readlink -f ${link})" ${second}`);
+      const input = finding('run-two', [`${root}/other`]);
+      expect(codeOf(await guest.run('find-device', input))).toBe('refused DeviceAmbiguous');
+      await guest.sh(`rm ${second}`);
+      const blank = { ...input, recoverySerial: serialOf(strange), waitSeconds: 2 };
+      expect(codeOf(await guest.run('find-device', blank))).toBe('refused LayoutMismatch');
+      await guest.detach(strange);
+    });
   });
 
-  onXfs('leaves a live directory that is in the way of a file, and says so', async () => {
-    const run = 'run-blocked';
-    expect((await copy(run, 'take-b', 'blocked')).status.state).toBe('done');
-    expect(await guest.sh(`cat ${quoted}/blocked/thing/inside`)).toBe('x\n');
-    expect(await verify(run)).toMatchObject({ verified: false, mismatches: [`${root}/blocked/thing`] });
-    await guest.ok('unmount', { run });
-  });
-
-  onExt4('refuses to start when the space does not suffice, before the first byte', async () => {
-    const run = 'run-space';
-    await guest.sh(`cd ${quoted}; fallocate -l $(( $(stat -f -c '%a*%S' .) - 20*1024*1024 )) fill`);
-    const mounts = await mounted(run, 'big');
-    const started = await guest.run('copy-start', { run, mounts, conflictPolicy: 'newer-wins' });
-    const answer = started.ok ? await guest.run('copy-status', { run }) : started;
-    expect(codeOf(answer)).toBe('refused NoSpace');
-    expect(answer).toMatchObject({ message: expect.stringMatching(/\d+ bytes free, and up to \d+ are needed/) });
-    await guest.sh(`[ ! -e ${quoted}/big ]; rm ${quoted}/fill`);
-    await guest.ok('unmount', { run });
-  });
-
-  onXfs(
-    'ends the running copy and cleans up when unmounted in the middle; refuses while somebody is inside',
-    async () => {
-      const run = 'run-cancel';
-      await guest.sh(`rm -rf ${quoted}/many`);
-      const mounts = await mounted(run, 'many');
-      const at = mounts[0]?.recoveryMount ?? '';
-      await guest.ok('copy-start', { run, mounts, conflictPolicy: 'newer-wins' });
-      await guest.sh(`cd ${at}; setsid nohup sleep 1000 >/dev/null 2>&1 3>&- & echo $! >/run/holder`);
-      const busy = await guest.run('unmount', { run });
-      expect(codeOf(busy)).toBe('failed Busy');
-      expect(busy).toMatchObject({ message: expect.stringContaining('sleep (pid ') });
-      await guest.sh('kill -9 $(cat /run/holder)');
-      expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 1 });
-      expect(await guest.sh(`ls -A /run/ecs-rollback ${quoted} 2>/dev/null | grep rollback- || true`)).toBe('');
-      expect(codeOf(await guest.run('copy-status', { run }))).toBe('failed NotStarted');
-      expect(codeOf(await guest.run('verify-start', { run }))).toBe('refused NotCopied');
-    },
-  );
-
-  onXfs('refuses when two disks have the serial, or the copy is another file system', async () => {
-    const strange = `d-strange-${fsType}`;
-    await guest.plane.createDisk(strange, SIZE);
-    await guest.attach(strange);
-    const link = `/dev/disk/by-id/virtio-${serialOf(strange)}`;
-    const second = `/dev/disk/by-id/nvme-Alibaba_Cloud_Elastic_Block_Storage_${serialOf(recovery)}`;
-    await guest.sh(`until [ -b ${link} ]; do sleep 0.1; done; ln -s "$(readlink -f ${link})" ${second}`);
-    const input = finding('run-two', [`${root}/other`]);
-    expect(codeOf(await guest.run('find-device', input))).toBe('refused DeviceAmbiguous');
-    await guest.sh(`rm ${second}`);
-    const blank = { ...input, recoverySerial: serialOf(strange), waitSeconds: 2 };
-    expect(codeOf(await guest.run('find-device', blank))).toBe('refused LayoutMismatch');
-    await guest.detach(strange);
-  });
-});
-
-describe('check of the boot', () => {
-  it('tells one boot from another', async () => {
-    const { bootId } = await guest.ok('guest-ready', { waitSeconds: 5 });
-    expect(`${bootId}\n`).toBe(await guest.sh('cat /proc/sys/kernel/random/boot_id'));
+  describe('check of the boot', () => {
+    it('tells one boot from another', async () => {
+      const { bootId } = await guest.ok('guest-ready', { waitSeconds: 5 });
+      expect(`${bootId}\n`).toBe(await guest.sh('cat /proc/sys/kernel/random/boot_id'));
+    });
   });
 });

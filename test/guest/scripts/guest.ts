@@ -1,12 +1,12 @@
 /**
- * One emulated guest for the tests of the guest scripts: scripts run through the data plane exactly as Cloud Assistant
- * runs them, shell lines prepare and look at real disks.
+ * One guest for the tests of the guest scripts: scripts run through the data plane exactly as Cloud Assistant runs them,
+ * shell lines prepare and look at real disks.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createVmDataPlane } from '../../../simulator/data-plane/vm/vm.ts';
+import { createDataPlane } from '../../../simulator/data-plane/index.ts';
 import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
 import type { CopyStatusResult, GuestScripts, ScriptAnswer, ScriptName } from '../../../src/guest/scripts.ts';
 
@@ -15,12 +15,12 @@ const INSTANCE = 'i-guestscripts';
 
 export type Guest = Awaited<ReturnType<typeof bootGuest>>;
 
-export async function bootGuest() {
+export async function bootGuest(kind: 'vm' | 'loop') {
   const stateDir = await mkdtemp(join(tmpdir(), 'guest-scripts-'));
-  const plane = await createVmDataPlane({ stateDir, log: (line) => console.log(line) });
+  const plane = await createDataPlane(kind, { stateDir, log: (line) => console.log(line) });
   await plane.createSystemDisk('d-system', 2 * GIB);
   await plane.startInstance(INSTANCE, [{ diskId: 'd-system', serial: 'system' }]);
-  while (!(await plane.agentAnswers(INSTANCE))) await sleep(200);
+  while (!(await plane.agentAnswers(INSTANCE))) await sleep(20);
   const never = new AbortController().signal;
 
   const exec = (script: string) =>
@@ -50,8 +50,8 @@ export async function bootGuest() {
     for (;;) {
       const status = await ok('copy-status', { run, job });
       if (status.state !== 'running') return status;
-      // Each look costs the emulated guest half a second of the time the job needs.
-      await sleep(1_000);
+      // Each look costs an emulated guest half a second of the time the job needs.
+      await sleep(kind === 'vm' ? 1_000 : 50);
     }
   }
 
