@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RollbackPlan } from '../../src/contract/rollback.ts';
 import { gather } from './evidence.ts';
 import { below, type Manifest, notBelow } from './guest.ts';
 import { type Evidence, violations } from './invariants.ts';
@@ -94,5 +95,29 @@ describe.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (fs) => {
 
   it('keeps the invariants', () => {
     expect(violations(evidence)).toEqual([]);
+  });
+
+  it('refuses paths that are not there or on another disk, and changes nothing', async () => {
+    const before = (await stage.calls()).length;
+    const paths = ['--path', '/data/no-such-folder', '--path', '/etc/hosts', '--path', '/data/uploads'];
+    const refused = await stage.starter([
+      'start',
+      ...stage.target,
+      '--snapshot',
+      snapshotA,
+      ...paths,
+      '--yes',
+      '-o',
+      'json',
+    ]);
+    expect(refused, refused.stderr).toMatchObject({ exitCode: 3 });
+    const { plan } = JSON.parse(refused.stdout) as { plan: RollbackPlan };
+    const blockers = plan.findings.filter(({ severity }) => severity === 'blocker');
+    expect(blockers).toMatchObject([
+      { code: 'PathNotFound', field: 'sync.paths', fact: expect.stringContaining('/data/no-such-folder') },
+      { code: 'PathNotOnDisk', field: 'sync.paths', fact: expect.stringContaining('/etc/hosts') },
+    ]);
+    const effects = (await stage.calls(before)).filter(({ tookEffect }) => tookEffect);
+    expect(effects.map(({ parameters }) => parameters['Name'])).toEqual(['ecs-rollback-check-paths']);
   });
 });
