@@ -11,7 +11,7 @@ import { guarded } from '../local/processes.ts';
 import { ensureSystemPackages } from '../local/system-packages.ts';
 import { findTemporalCli, findTestServer } from '../local/temporal-cli.ts';
 import { ensureGuestImage } from '../simulator/guest-image/build.ts';
-import { countLine, countTests, type VitestReport } from './vitest-report.ts';
+import { countLine, countTests, projectsWithoutTests, type VitestReport } from './vitest-report.ts';
 import { writeWorkflowBundle } from './workflow-bundle.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -21,7 +21,7 @@ const STAGES = [['unit', 'static', 'activities', 'conformance', 'replay'], ['wor
 /** Those that boot guests. */
 const NEEDS_GUEST: readonly string[] = ['conformance', 'guest', 'e2e'];
 /** Those that start a Temporal dev server. */
-const NEEDS_SERVER: readonly string[] = ['e2e'];
+const NEEDS_SERVER: readonly string[] = ['unit', 'e2e'];
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const times: Array<{ name: string; seconds: number; ok: boolean }> = [];
@@ -65,7 +65,6 @@ async function vitest(projects: readonly string[], scratch: string, env: NodeJS.
     'node_modules/vitest/vitest.mjs',
     [
       'run',
-      '--passWithNoTests',
       '--reporter=default',
       '--reporter=json',
       `--outputFile.json=${report}`,
@@ -74,11 +73,14 @@ async function vitest(projects: readonly string[], scratch: string, env: NodeJS.
     env,
   );
   const text = await readFile(report, 'utf8').catch(() => undefined);
-  const count = countTests(text === undefined ? undefined : (JSON.parse(text) as VitestReport), ok);
+  const result = text === undefined ? undefined : (JSON.parse(text) as VitestReport);
+  const empty = result === undefined ? [] : projectsWithoutTests(result, projects);
+  if (empty.length > 0) say(`no test ran in ${empty.join(', ')}: that is a failure.`);
+  const count = countTests(result, ok && empty.length === 0);
   total.passed += count.passed;
   total.failed += count.failed;
   total.skipped += count.skipped;
-  return ok;
+  return ok && empty.length === 0;
 }
 
 /** Everything the chosen projects need and a bare machine lacks, side by side: it is mostly waiting for the network. */

@@ -12,8 +12,19 @@ export interface VitestReport {
   readonly numFailedTests: number;
   readonly numPendingTests: number;
   readonly numTodoTests: number;
-  readonly testResults: ReadonlyArray<{ readonly status: string; readonly assertionResults: readonly unknown[] }>;
+  readonly testResults: ReadonlyArray<{
+    readonly name: string;
+    readonly status: string;
+    readonly assertionResults: readonly unknown[];
+  }>;
 }
+
+/** Those of the projects that ran no test: their files were lost, or are not where vitest looks. */
+export const projectsWithoutTests = (report: VitestReport, projects: readonly string[]): string[] =>
+  projects.filter(
+    (project) =>
+      !report.testResults.some((file) => file.name.includes(`/test/${project}/`) && file.assertionResults.length > 0),
+  );
 
 /**
  * `exitedWell`: vitest's exit code was 0. A file that could not be loaded has no tests to fail, and an error outside any
@@ -21,7 +32,7 @@ export interface VitestReport {
  */
 export function countTests(report: VitestReport | undefined, exitedWell: boolean): Count {
   // No test file at all leaves no report.
-  if (report === undefined) return { passed: 0, failed: exitedWell ? 0 : 1, skipped: 0 };
+  if (report === undefined) return { passed: 0, failed: 1, skipped: 0 };
   const unloadable = report.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
   const failed = report.numFailedTests + unloadable;
   return {

@@ -151,7 +151,7 @@ async function agentReady(region: Region, instance: InstanceState): Promise<void
 }
 
 async function format(region: Region, instanceId: string, diskId: string, fileSystem: string): Promise<void> {
-  region.log(`making a ${fileSystem} file system on ${diskId}, mounted at ${mountPoint}`);
+  region.log(`formatting ${diskId} with ${fileSystem}, mounted at ${mountPoint}`);
   const done = await region.dataPlane.exec(
     instanceId,
     {

@@ -220,12 +220,12 @@ export class RollbackClient {
 
   /** Connects as Temporal's own tools do: options, then TEMPORAL_* variables, then the profile of temporal.toml. */
   static async connect(options: ConnectOptions = {}): Promise<RollbackClient> {
-    const { loadClientConnectConfig } = await import('@temporalio/envconfig');
-    let config: ReturnType<typeof loadClientConnectConfig>;
+    const { temporalSettings } = await import('./temporal-settings.ts');
+    let config: ReturnType<typeof temporalSettings>;
     try {
-      config = loadClientConnectConfig(options.profile === undefined ? {} : { profile: options.profile });
+      config = temporalSettings(options.profile);
     } catch (cause) {
-      throw new ClientError('config', `Temporal's settings cannot be read: ${messageOf(cause)}`, { cause });
+      throw new ClientError('config', messageOf(cause), { cause });
     }
     const address = options.address ?? config.connectionOptions.address ?? DEFAULT_ADDRESS;
     const namespace = options.namespace ?? config.namespace ?? 'default';

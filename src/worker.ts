@@ -4,13 +4,13 @@
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
 import { CloudConfigError, ecsOptionsFromEnv } from './cloud/config.ts';
 import { createPoller } from './cloud/poller.ts';
 import { DEFAULT_TASK_QUEUE } from './contract/ids.ts';
 import { SEARCH_ATTRIBUTES } from './contract/messages.ts';
+import { type TemporalSettings, temporalSettings } from './temporal-settings.ts';
 
 /** A server accepts connections before its namespace is there; a compose stack takes about this long. */
 const CONNECT_FOR_MS = 60_000;
@@ -77,6 +77,14 @@ async function ensureSearchAttributes(connection: NativeConnection, namespace: s
   }
 }
 
+function readSettings(): TemporalSettings {
+  try {
+    return temporalSettings();
+  } catch (error) {
+    throw new StartFailure(2, reasonOf(error));
+  }
+}
+
 /** The bundle that `npm run build` makes, or the sources when run from them. */
 function workflowSource(): { workflowBundle: { codePath: string } } | { workflowsPath: string } {
   const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -101,7 +109,7 @@ async function main(): Promise<void> {
     telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN' }), forward: {} } },
   });
 
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  const { connectionOptions, namespace = 'default' } = readSettings();
   const address = connectionOptions.address ?? 'localhost:7233';
   const connection = await untilConnected(address, () => NativeConnection.connect(connectionOptions));
   try {
@@ -120,7 +128,8 @@ async function main(): Promise<void> {
         ecs,
         poller: createPoller(ecs, { intervalMs: configuration.pollIntervalMs }),
         settleIntervalMs: configuration.pollIntervalMs * 2,
-        copyPollMs: configuration.pollIntervalMs * 2,
+        // Each look is a script in the guest, beside the copy that it looks at.
+        copyPollMs: Math.max(1_000, configuration.pollIntervalMs * 2),
       }),
       // Waiting activities hold a slot and cost next to nothing: they share the poller.
       maxConcurrentActivityTaskExecutions: 1000,
@@ -139,11 +148,11 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
+  // The runtime's own threads would keep a worker that could not start alive for ever.
   if (error instanceof CloudConfigError) {
     for (const problem of error.problems) say(problem);
-    process.exitCode = 2;
-    return;
+    process.exit(2);
   }
   say(process.env['ECS_ROLLBACK_DEBUG'] && error instanceof Error ? String(error.stack) : reasonOf(error));
-  process.exitCode = error instanceof StartFailure ? error.exitCode : 1;
+  process.exit(error instanceof StartFailure ? error.exitCode : 1);
 });

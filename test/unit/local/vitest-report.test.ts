@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { countLine, countTests, type VitestReport } from '../../../scripts/vitest-report.ts';
+import { countLine, countTests, projectsWithoutTests, type VitestReport } from '../../../scripts/vitest-report.ts';
 
 describe('the count that CI reads', () => {
-  const file = (status: string, tests: number) => ({ status, assertionResults: Array.from({ length: tests }) });
+  const file = (status: string, tests: number, name = '/x/test/unit/a.test.ts') => ({
+    name,
+    status,
+    assertionResults: Array.from({ length: tests }),
+  });
   const report = (change: Partial<VitestReport> = {}): VitestReport => ({
     numPassedTests: 5,
     numFailedTests: 0,
@@ -27,8 +31,13 @@ describe('the count that CI reads', () => {
     expect(countTests(report(), false).failed).toBe(1);
   });
 
-  test('no report: no tests, and a failure unless vitest says that all is well', () => {
-    expect(countTests(undefined, true)).toEqual({ passed: 0, failed: 0, skipped: 0 });
+  test('no report is a failure', () => {
+    expect(countTests(undefined, true)).toEqual({ passed: 0, failed: 1, skipped: 0 });
     expect(countTests(undefined, false)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  });
+
+  test('a project that ran no test is named', () => {
+    const some = report({ testResults: [file('passed', 5), file('passed', 0, '/x/test/replay/a.test.ts')] });
+    expect(projectsWithoutTests(some, ['unit', 'replay', 'e2e'])).toEqual(['replay', 'e2e']);
   });
 });
