@@ -11,7 +11,7 @@ import { violations } from './invariants.ts';
 import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
 const PATHS = ['/data/uploads'];
-const MANY = 1_200;
+const MANY = 900;
 
 const marker = `content-${randomBytes(9).toString('hex')}`;
 let stage: Stage;
@@ -64,7 +64,7 @@ it('goes on with a new worker where the killed one was, with the same copy job',
   expect(started).toHaveLength(1);
   expect(violations(evidence)).toEqual([]);
   await stage.keep('completed-worker-killed', run);
-}, 240_000);
+}, 360_000);
 
 it('ends well when it is cancelled in mid-copy', async () => {
   const evidenceOf = await gather(stage);
@@ -96,7 +96,7 @@ it('ends well when it is cancelled in mid-copy', async () => {
   expect(violations(evidence)).toEqual([]);
   await stage.keep('cancelled-in-mid-copy', run);
   snapshotB = run.status?.safetySnapshotId;
-}, 240_000);
+}, 360_000);
 
 it('brings the rest back with a sync from snapshot B', async () => {
   if (snapshotB === undefined) throw new Error('the cancelled run has left no snapshot B');
@@ -113,7 +113,7 @@ it('brings the rest back with a sync from snapshot B', async () => {
   const evidence = await evidenceOf({ ...factsOf(run, end), snapshotId: snapshotB, resets: 0 });
   expect(violations(evidence)).toEqual([]);
   await stage.keep('completed-sync', run);
-}, 240_000);
+}, 360_000);
 
 const startArgs = (command = 'start', snapshotId = snapshotA) => [
   command,

@@ -18,8 +18,8 @@ mkdir -p uploads/empty-directory uploads/set-group
 chmod 2770 uploads/set-group
 : >uploads/empty-file
 mkfifo uploads/pipe
-truncate -s 24M uploads/sparse
-printf '%s in the middle' "$marker" | dd of=uploads/sparse bs=1M seek=12 conv=notrunc status=none
+truncate -s 6M uploads/sparse
+printf '%s in the middle' "$marker" | dd of=uploads/sparse bs=1M seek=3 conv=notrunc status=none
 head -c 300000 /dev/urandom >uploads/binary
 echo "$marker xattr" >uploads/with-xattr
 setfattr -n user.content-type -v image/webp uploads/with-xattr

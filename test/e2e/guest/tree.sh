@@ -16,9 +16,9 @@ echo "$marker aaaa" >uploads/same-size-and-time
 touch -d '2026-01-02 03:04:05.123456789' uploads/same-size-and-time
 echo "$marker one" >uploads/link-one
 echo "$marker index" >db/index.db
-truncate -s 8M db/ledger.db
+truncate -s 4M db/ledger.db
 printf '%s page 0' "$marker" | dd of=db/ledger.db conv=notrunc status=none
-printf '%s page 1500' "$marker" | dd of=db/ledger.db bs=4096 seek=1500 conv=notrunc status=none
+printf '%s page 900' "$marker" | dd of=db/ledger.db bs=4096 seek=900 conv=notrunc status=none
 chown -R 33:33 uploads
 chmod 0640 uploads/2026/*.txt
 sync
