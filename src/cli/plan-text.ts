@@ -97,8 +97,19 @@ function stepTitles(plan: RollbackPlan): string[] {
   return plan.steps.map((id) => STEP_TITLES.find((step) => step.id === id)?.title ?? id);
 }
 
+/** The flag a finding is about, by its field of the request. */
+const FLAG_OF: ReadonlyMap<string, string> = new Map([
+  ['regionId', '--region'],
+  ['diskId', '--disk'],
+  ['snapshotId', '--snapshot'],
+  ['instanceId', '--instance'],
+  ['sync.paths', '--path'],
+  ['powerAfter', '--power'],
+]);
+
 function findingLines(finding: RollbackPlan['findings'][number], mark: string): string[] {
-  const lines = [`  ${mark} ${oneLine(finding.fact)}`];
+  const flag = FLAG_OF.get(finding.field ?? '');
+  const lines = [`  ${mark} ${flag === undefined ? '' : `${flag}: `}${oneLine(finding.fact)}`];
   if (finding.remedy !== undefined) lines.push(`    → ${oneLine(finding.remedy)}`);
   return lines;
 }

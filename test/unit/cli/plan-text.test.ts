@@ -48,9 +48,9 @@ it('shows every blocker with its remedy, and warnings apart', () => {
     '    → grow it again',
     '',
     'Blocked: 2 reasons. Nothing was changed.',
-    '  ✖ fact of DiskBusy',
+    '  ✖ --disk: fact of DiskBusy',
     '    → remedy of DiskBusy',
-    '  ✖ fact of SnapshotNotReady',
+    '  ✖ --disk: fact of SnapshotNotReady',
     '    → remedy of SnapshotNotReady',
   ]);
 });
@@ -95,7 +95,7 @@ it('is pure ASCII where the terminal is', () => {
   const text = planText(samplePlan({ findings }), withSync, plain({ LANG: 'C' }));
   // oxlint-disable-next-line no-control-regex
   expect(text).toMatch(/^[\u0000-\u007F]*$/);
-  expect(text).toContain('  x fact of DiskBusy\n    -> remedy of DiskBusy');
+  expect(text).toContain('  x --disk: fact of DiskBusy\n    -> remedy of DiskBusy');
 });
 
 it('keeps an instance name from forging lines', () => {
