@@ -13,7 +13,7 @@ import { openStage, type RunDocument, type Stage, type StarterEnd } from './stag
 const PATHS = ['/data/uploads', '/data/db/ledger.db'];
 const pathFlags = PATHS.flatMap((path) => ['--path', path]);
 
-describe.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (fs) => {
+describe.concurrent.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (fs) => {
   const marker = `content-${randomBytes(9).toString('hex')}`;
   let stage: Stage;
   let snapshotA: string;
