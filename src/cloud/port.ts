@@ -14,7 +14,6 @@ export interface EcsRegion {
   invocations(ids: readonly string[]): Promise<Map<string, Invocation>>;
   agents(instanceIds: readonly string[]): Promise<Map<string, Agent>>;
 
-  disksOf(instanceId: string): Promise<Disk[]>;
   snapshotsOf(diskId: string): Promise<Snapshot[]>;
   disksTagged(tags: Readonly<Record<string, string>>): Promise<Disk[]>;
   snapshotsTagged(tags: Readonly<Record<string, string>>): Promise<Snapshot[]>;
@@ -51,7 +50,6 @@ export interface EcsRegion {
   attachDisk(diskId: string, instanceId: string): Promise<void>;
   detachDisk(diskId: string, instanceId: string): Promise<void>;
   deleteDisk(diskId: string): Promise<void>;
-  setDeleteAutoSnapshot(diskId: string, value: boolean): Promise<void>;
   /** Always with StoppedMode KeepCharging. */
   stopInstance(instanceId: string, options: { force: boolean }): Promise<void>;
   startInstance(instanceId: string): Promise<void>;

@@ -13,9 +13,6 @@ export interface Disk {
   readonly kmsKeyId?: string;
   /** Empty for disks made before 2020-06-10. */
   readonly serial: string;
-  readonly portable: boolean;
-  readonly deleteWithInstance: boolean;
-  readonly deleteAutoSnapshot: boolean;
   readonly sourceSnapshotId?: string;
   /** Every instance it is attached to (or being attached to or detached from). */
   readonly attachedTo: readonly string[];

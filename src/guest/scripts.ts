@@ -2,6 +2,7 @@
  * What each guest script takes and answers. A script is a file in `scripts/`, gets its input as one Base64 JSON blob and
  * prints one JSON document as the last line of its output. Sizes in bytes.
  */
+import type { CopyProgress, CopyReceipt } from '../contract/rollback.ts';
 
 /** Every script's answer. `refused`: the guest is not as it must be, and trying again does not help. */
 export type ScriptAnswer<T> =
@@ -59,29 +60,14 @@ export interface CopyStartResult {
 }
 
 /** `copy-status`: reads the state the detached copy keeps. `lost`: its process is gone without a result; start it again. */
-export interface CopyStatusResult {
+export interface CopyStatusResult extends CopyProgress {
   readonly state: 'running' | 'done' | 'failed' | 'lost';
-  readonly stage: 'scanning' | 'copying' | 'verifying' | 'done';
-  readonly filesDone: number;
-  readonly filesTotal: number;
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
   readonly message: string;
 }
 
 /** `verify-start` / the same `copy-status`, then `verify-result`. */
-export interface VerifyResult {
-  readonly tool: 'rsync' | 'tar';
-  readonly filesSelected: number;
-  readonly bytesSelected: number;
-  readonly filesCopied: number;
-  readonly bytesCopied: number;
-  readonly filesKeptLive: number;
-  readonly verified: boolean;
-  readonly xattrsCompared: boolean;
-  readonly digest: string;
-  /** At most 50 paths; `mismatchCount` is the true number. */
-  readonly mismatches: readonly string[];
+export interface VerifyResult extends CopyReceipt {
+  /** The true number of differing entries; `mismatches` names at most 50. */
   readonly mismatchCount: number;
 }
 

@@ -14,7 +14,6 @@ export const ACTIONS = {
   AttachDisk: 'effect',
   DetachDisk: 'effect',
   DeleteDisk: 'effect',
-  ModifyDiskAttribute: 'effect',
   StopInstance: 'effect',
   StartInstance: 'effect',
   RunCommand: 'effect',

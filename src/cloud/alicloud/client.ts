@@ -308,7 +308,6 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
       return byId<Agent>(lists, (each) => each.instanceId);
     },
 
-    disksOf: (instanceId) => disksWhere(`of ${instanceId}`, { instanceId }),
     snapshotsOf: (diskId) => snapshotsWhere(`of ${diskId}`, { diskId }),
     disksTagged: async (tags) => disksWhere('by tag', { tag: someTags('DescribeDisks', tags) }),
     snapshotsTagged: async (tags) => snapshotsWhere('by tag', { tag: someTags('DescribeSnapshots', tags) }),
@@ -415,17 +414,6 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
       effect(
         'DeleteDisk',
         (client, models, runtime) => client.deleteDiskWithOptions(new models.DeleteDiskRequest({ diskId }), runtime),
-        diskId,
-      ),
-
-    setDeleteAutoSnapshot: (diskId, value) =>
-      effect(
-        'ModifyDiskAttribute',
-        (client, models, runtime) =>
-          client.modifyDiskAttributeWithOptions(
-            new models.ModifyDiskAttributeRequest({ regionId, diskId, deleteAutoSnapshot: value }),
-            runtime,
-          ),
         diskId,
       ),
 

@@ -52,9 +52,6 @@ export function toDisk(wire: WireDisk): Disk {
     encrypted: wire.encrypted ?? false,
     ...(wire.KMSKeyId ? { kmsKeyId: wire.KMSKeyId } : {}),
     serial: wire.serialNumber ?? '',
-    portable: wire.portable ?? false,
-    deleteWithInstance: wire.deleteWithInstance ?? false,
-    deleteAutoSnapshot: wire.deleteAutoSnapshot ?? false,
     ...(wire.sourceSnapshotId ? { sourceSnapshotId: wire.sourceSnapshotId } : {}),
     // The top-level InstanceId is empty for multi-attach disks and in some states; the list is not.
     attachedTo: present([

@@ -111,9 +111,6 @@ describe('reads', () => {
       encrypted: true,
       kmsKeyId: 'key',
       serial: 'bp1xyz',
-      portable: true,
-      deleteWithInstance: true,
-      deleteAutoSnapshot: true,
       sourceSnapshotId: 's-1',
       attachedTo: ['i-1', 'i-2'],
       locks: ['security'],
@@ -248,10 +245,10 @@ describe('reads', () => {
         Disks: { Disk: [wireDisk(`d-${page}`)] },
       });
     };
-    expect((await region.disksOf('i-1')).map((disk) => disk.id)).toEqual(['d-0', 'd-1', 'd-2']);
+    expect((await region.disksTagged({ a: '1' })).map((disk) => disk.id)).toEqual(['d-0', 'd-1', 'd-2']);
     expect(calls.map((call) => call.query.get('NextToken'))).toEqual([null, '1', '2']);
     handler = answer({ RequestId: 'r', NextToken: 'again', Disks: { Disk: [] } });
-    expect(await failureOf(region.disksOf('i-1'))).toMatchObject({ kind: 'unreachable' });
+    expect(await failureOf(region.disksTagged({ a: '1' }))).toMatchObject({ kind: 'unreachable' });
   });
 
   it('finds by tag, but never by no tag', async () => {
@@ -327,7 +324,6 @@ describe('effects', () => {
     await region.attachDisk('d-2', 'i-1');
     await region.detachDisk('d-2', 'i-1');
     await region.deleteDisk('d-2');
-    await region.setDeleteAutoSnapshot('d-1', false);
     await region.stopInstance('i-1', { force: false });
     await region.startInstance('i-1');
     expect(await region.runScript(runRequest)).toBe('t-new');
