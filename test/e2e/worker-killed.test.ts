@@ -1,6 +1,6 @@
 /**
- * The moments a sync must survive: its worker is killed in mid-copy and another takes over; a human cancels in mid-copy.
- * The copy job is held still in the guest meanwhile, so that both surely happen while it is at work.
+ * The moments a sync must survive: its worker is killed in mid-copy and another takes over; a human cancels in mid-copy
+ * and brings the rest back later. The copy job is held still in the guest meanwhile, so that it surely is at work then.
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';

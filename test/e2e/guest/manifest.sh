@@ -1,8 +1,8 @@
 #!/bin/bash
-# Prints everything below /data, but for what is in `uploads/many`, as three gzipped texts in Base64, one a line: the entries, ten
-# NUL-terminated fields each (path, type, mode, owner, modification time, size, link target, inode, 512-byte blocks,
-# device); SHA-256 sums of the files; extended attributes and ACLs as getfattr dumps them. Caches are dropped first, so
-# that the disk itself is read.
+# Prints everything below /data, but for what is in `uploads/many`, as three gzipped texts in Base64, one a line: the
+# entries, ten NUL-terminated fields each (path, type, mode, owner, modification time, size, link target, inode, 512-byte
+# blocks, device); SHA-256 sums of the files; extended attributes and ACLs as getfattr dumps them. Caches are dropped
+# first, so that the disk itself is read.
 set -euo pipefail
 export LC_ALL=C
 sync
