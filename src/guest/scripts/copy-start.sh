@@ -5,7 +5,9 @@ need mounts.#
 need conflictPolicy
 [[ ${IN[conflictPolicy]} == @(newer-wins|keep-live|take-b) ]] || refuse InvalidInput "unknown policy ${IN[conflictPolicy]}"
 TOOL=tar
-able=$(rsync --version) && [[ $able != *no\ @(ACLs|xattrs)* ]] && TOOL=rsync
+# Before 3.1.3 rsync takes two times of the same second for one and the same.
+able=$(rsync --version) && [[ $able != *no\ @(ACLs|xattrs)* && $able =~ version\ ([0-9]+)\.([0-9]+)\.([0-9]+) ]] &&
+  ((BASH_REMATCH[1] * 10000 + BASH_REMATCH[2] * 100 + BASH_REMATCH[3] >= 30103)) && TOOL=rsync
 lock
 DIR=$RUN_DIR/copy
 mkdir -p "$DIR"
@@ -181,7 +183,7 @@ check_space() {
 # Brings the entries named in list $3 (NUL) from $1 to below $2, with everything they are; directories without content.
 transfer() {
   if [[ $TOOL == rsync ]]; then
-    rsync -aHAXSx --numeric-ids --relative --no-implied-dirs --from0 --files-from="$3" "$1/" "$2/" 2>"$DIR/errors"
+    rsync -aHAXSx --modify-window=-1 --numeric-ids --relative --no-implied-dirs --from0 --files-from="$3" "$1/" "$2/" 2>"$DIR/errors"
   else
     local more=()
     TAR_HELP=${TAR_HELP-$(tar --help)}

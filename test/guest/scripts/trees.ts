@@ -7,7 +7,8 @@
 export const RICH = ['rich-rsync', 'rich-tar'] as const;
 /** Small trees, one for each policy. */
 export const POLICIES = ['newer-wins', 'keep-live', 'take-b'] as const;
-export const MANY_FILES = 900;
+/** Enough files that a copy can be met at work: more where guests are quick. */
+export const manyFiles = (kind: 'vm' | 'loop'): number => (kind === 'vm' ? 900 : 6000);
 
 const richA = (app: string) => `
 mkdir -p ${app}/sub ${app}/same
@@ -26,7 +27,7 @@ mkdir other many trap trap2 deep
 echo outside >other/untouched
 ${RICH.map(richA).join('')}
 ${POLICIES.map((name) => `mkdir -p ${name}; for f in older newer same mode type; do echo A >${name}/$f; done; touch -d '2021-01-01' ${name}/*`).join('\n')}
-mkdir -p blocked/thing; echo x >blocked/thing/inside
+mkdir -p blocked/thing; echo x >blocked/thing/inside; touch -d @1767225600.25 blocked
 sync
 `;
 
@@ -62,13 +63,14 @@ touch -d '1999-01-02 03:04:05.5' '${app}/new dir/x'
 `;
 
 /** What happens below `root` from A to B. */
-export const fromAToB = (root: string) => `
+export const fromAToB = (root: string, many: number) => `
 cd ${root}
 ${RICH.map(richB).join('')}
-for i in {1..${MANY_FILES}}; do echo "content of $i" >many/$i; done
+for i in {1..${many}}; do echo "content of $i" >many/$i; done
 ${POLICIES.map((name) => `cd ${name}; for f in older newer mode missing; do echo "B of $f" >$f; done; touch -d '2022-01-01' older newer mode missing; chmod 0600 mode; rm type; mkdir type; echo below >type/below; touch -d '2022-01-01' type; cd ..`).join('\n')}
 mkdir trap/d trap2/d; echo f >trap/d/f; echo f >trap2/d/f; touch -d '2022-01-01' trap/d trap2/d
-rm -r blocked/thing; echo 'now a file' >blocked/thing
+# A later moment of the same second.
+rm -r blocked/thing; echo 'now a file' >blocked/thing; touch -d @1767225600.75 blocked
 mkdir -p -m 0750 deep/one/two; chown 41:42 deep/one; setfattr -n user.k -v v deep/one; echo leaf >deep/one/two/leaf; echo no >deep/one/unselected
 touch -d '2020-01-01 00:00:00.25' deep/one/two deep/one
 mkdir big; dd if=/dev/zero of=big/file bs=1M count=30 status=none
