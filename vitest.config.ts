@@ -14,8 +14,9 @@ export default defineConfig({
       project('workflow', { globalSetup: ['test/support/time-skipping-server.ts'], fileParallelism: false }),
       project('replay', { testTimeout: 60_000 }),
       project('static'),
-      project('guest', { testTimeout: 120_000, hookTimeout: 240_000, fileParallelism: false }),
-      project('e2e', { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false }),
+      // Each guest keeps one core busy: two files at a time.
+      project('guest', { testTimeout: 120_000, hookTimeout: 240_000, maxWorkers: 2 }),
+      project('e2e', { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 2 }),
     ],
   },
 });

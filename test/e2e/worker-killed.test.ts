@@ -11,7 +11,7 @@ import { violations } from './invariants.ts';
 import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
 const PATHS = ['/data/uploads'];
-const MANY = 600;
+const MANY = 450;
 
 const marker = `content-${randomBytes(9).toString('hex')}`;
 let stage: Stage;

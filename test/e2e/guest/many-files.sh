@@ -4,7 +4,7 @@
 set -euo pipefail
 mkdir /data/uploads/many
 cd /data/uploads/many
-head -c 1228800 /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
+head -c 921600 /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
 chown -R 33:33 /data/uploads/many
 sync
 {
