@@ -3,6 +3,7 @@ import type { Ecs } from '../cloud/port.ts';
 import type { Poller } from '../cloud/poller.ts';
 import type { Instance } from '../cloud/types.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
 import { waitFor } from './waiting.ts';
 
@@ -37,12 +38,12 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
 
   return {
     /** Sends StopInstance unless the instance is stopping or stopped already. */
-    async stopInstance(input: InstanceRef & { force: boolean }): Promise<{ sent: boolean }> {
+    stopInstance: alive(async (input: InstanceRef & { force: boolean }): Promise<{ sent: boolean }> => {
       const { status } = await read(input);
       if (status === 'Stopped' || (status === 'Stopping' && !input.force)) return { sent: false };
       await ecs.region(input.regionId).stopInstance(input.instanceId, { force: input.force });
       return { sent: true };
-    },
+    }),
 
     async awaitInstanceStopped(input: InstanceRef): Promise<{ stoppedMode: string }> {
       const stopped = await awaitStatus(input, 'Stopped');
@@ -50,12 +51,12 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
     },
 
     /** Sends StartInstance unless the instance is starting or running already. Waits in the retry while it is stopping. */
-    async startInstance(input: InstanceRef): Promise<{ sent: boolean }> {
+    startInstance: alive(async (input: InstanceRef): Promise<{ sent: boolean }> => {
       const { status } = await read(input);
       if (status === 'Running' || status === 'Starting') return { sent: false };
       await ecs.region(input.regionId).startInstance(input.instanceId);
       return { sent: true };
-    },
+    }),
 
     async awaitInstanceRunning(input: InstanceRef): Promise<void> {
       await awaitStatus(input, 'Running');

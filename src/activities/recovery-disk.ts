@@ -9,6 +9,7 @@ import type { Disk } from '../cloud/types.ts';
 import type { PlannedDisk } from '../contract/rollback.ts';
 import { TAG } from '../contract/ids.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
 import { clientToken, type RunIdentity, tagsFor } from './identity.ts';
 import { waitFor } from './waiting.ts';
@@ -57,43 +58,45 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
   });
 
   return {
-    async createRecoveryDisk(
-      input: RunIdentity & { regionId: string; snapshotId: string; snapshotSizeGiB: number; like: PlannedDisk },
-    ): Promise<{ diskId: string; sizeGiB: number }> {
-      const region = ecs.region(input.regionId);
-      const tags = tagsFor(input, 'recovery-disk');
-      const sizeGiB = Math.max(input.like.sizeGiB, input.snapshotSizeGiB);
-      try {
-        const diskId = await region.createDisk({
-          snapshotId: input.snapshotId,
-          zoneId: input.like.zoneId,
-          sizeGiB,
-          category: input.like.category,
-          ...(input.like.performanceLevel === undefined ? {} : { performanceLevel: input.like.performanceLevel }),
-          encrypted: input.like.encrypted,
-          ...(input.like.kmsKeyId === undefined ? {} : { kmsKeyId: input.like.kmsKeyId }),
-          name: `recovery-of-${input.like.id}`,
-          description: `Temporary copy of ${input.like.id} made from ${input.snapshotId}, released by its run`,
-          tags,
-          clientToken: clientToken(input.run, 'recovery-disk'),
-        });
-        return { diskId, sizeGiB };
-      } catch (error) {
-        if (error instanceof CloudError && (error.kind === 'invalid' || error.kind === 'conflict')) {
-          const [made] = await region.disksTagged(tags);
-          if (made !== undefined && made.sourceSnapshotId === input.snapshotId) {
-            return { diskId: made.id, sizeGiB: made.sizeGiB };
+    createRecoveryDisk: alive(
+      async (
+        input: RunIdentity & { regionId: string; snapshotId: string; snapshotSizeGiB: number; like: PlannedDisk },
+      ): Promise<{ diskId: string; sizeGiB: number }> => {
+        const region = ecs.region(input.regionId);
+        const tags = tagsFor(input, 'recovery-disk');
+        const sizeGiB = Math.max(input.like.sizeGiB, input.snapshotSizeGiB);
+        try {
+          const diskId = await region.createDisk({
+            snapshotId: input.snapshotId,
+            zoneId: input.like.zoneId,
+            sizeGiB,
+            category: input.like.category,
+            ...(input.like.performanceLevel === undefined ? {} : { performanceLevel: input.like.performanceLevel }),
+            encrypted: input.like.encrypted,
+            ...(input.like.kmsKeyId === undefined ? {} : { kmsKeyId: input.like.kmsKeyId }),
+            name: `recovery-of-${input.like.id}`,
+            description: `Temporary copy of ${input.like.id} made from ${input.snapshotId}, released by its run`,
+            tags,
+            clientToken: clientToken(input.run, 'recovery-disk'),
+          });
+          return { diskId, sizeGiB };
+        } catch (error) {
+          if (error instanceof CloudError && (error.kind === 'invalid' || error.kind === 'conflict')) {
+            const [made] = await region.disksTagged(tags);
+            if (made !== undefined && made.sourceSnapshotId === input.snapshotId) {
+              return { diskId: made.id, sizeGiB: made.sizeGiB };
+            }
           }
+          throw error;
         }
-        throw error;
-      }
-    },
+      },
+    ),
 
     /** What an earlier, lost attempt to create may have left: found by tag. */
-    async findRecoveryDisk(input: RunIdentity & { regionId: string }): Promise<{ diskId: string } | null> {
+    findRecoveryDisk: alive(async (input: RunIdentity & { regionId: string }): Promise<{ diskId: string } | null> => {
       const [made] = await ecs.region(input.regionId).disksTagged(tagsFor(input, 'recovery-disk'));
       return made === undefined ? null : { diskId: made.id };
-    },
+    }),
 
     async awaitRecoveryDiskAvailable(input: RecoveryDiskRef): Promise<{ serial: string; sizeGiB: number }> {
       const disk = await waitFor(
@@ -108,7 +111,7 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
       return { serial: disk?.serial ?? '', sizeGiB: disk?.sizeGiB ?? 0 };
     },
 
-    async attachRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
+    attachRecoveryDisk: alive(async (input: RecoveryDiskRef): Promise<{ sent: boolean }> => {
       const disk = await ours(input);
       if (disk === undefined) {
         throw refuse(ACTIVITY_FAILURE.notFound, `recovery disk ${input.recoveryDiskId} is gone`);
@@ -122,7 +125,7 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
       }
       await ecs.region(input.regionId).attachDisk(disk.id, input.instanceId);
       return { sent: true };
-    },
+    }),
 
     async awaitRecoveryDiskAttached(input: RecoveryDiskRef): Promise<void> {
       await waitFor(
@@ -135,11 +138,11 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
       );
     },
 
-    async detachRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
+    detachRecoveryDisk: alive(async (input: RecoveryDiskRef): Promise<{ sent: boolean }> => {
       const disk = await ours(input);
       if (disk === undefined || disk.status === 'Detaching' || isAvailable(disk)) return { sent: false };
       return unlessGone(() => ecs.region(input.regionId).detachDisk(disk.id, input.instanceId));
-    },
+    }),
 
     async awaitRecoveryDiskDetached(input: RecoveryDiskRef): Promise<void> {
       await waitFor(
@@ -152,11 +155,11 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
       );
     },
 
-    async deleteRecoveryDisk(input: RecoveryDiskRef): Promise<{ sent: boolean }> {
+    deleteRecoveryDisk: alive(async (input: RecoveryDiskRef): Promise<{ sent: boolean }> => {
       const disk = await ours(input);
       if (disk === undefined) return { sent: false };
       return unlessGone(() => ecs.region(input.regionId).deleteDisk(disk.id));
-    },
+    }),
 
     async awaitRecoveryDiskGone(input: RecoveryDiskRef): Promise<void> {
       await waitFor(poller, 'disk', input.regionId, input.recoveryDiskId, (seen) => seen === undefined, seenDisk);

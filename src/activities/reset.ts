@@ -9,6 +9,7 @@ import type { Poller } from '../cloud/poller.ts';
 import type { GateEvidence } from '../contract/rollback.ts';
 import { TAG } from '../contract/ids.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
 import { waitFor } from './waiting.ts';
 
@@ -39,7 +40,7 @@ export function resetActivities(ecs: Ecs, poller: Poller, options: { settleInter
      * Reads everything the reset depends on once more and closes unless all of it holds. Its result is the evidence in
      * the history; nothing else leads to `resetDisk`.
      */
-    async checkGate(input: ResetInput): Promise<GateEvidence> {
+    checkGate: alive(async (input: ResetInput): Promise<GateEvidence> => {
       const region = ecs.region(input.regionId);
       const [instances, disks, snapshots, snapshotsOfDisk] = await Promise.all([
         region.instances([input.instanceId]),
@@ -86,14 +87,14 @@ export function resetActivities(ecs: Ecs, poller: Poller, options: { settleInter
         targetSnapshotStatus: target.status,
         unfinishedSnapshots: unfinished.length,
       };
-    },
+    }),
 
     /**
      * Sends ResetDisk. An attempt that cannot know whether an earlier one was heard looks for the reset first: one that
      * is running is adopted. If none is running the request is sent (again): with the instance stopped all the while,
      * a second reset to the same snapshot finds the same bytes. It is never sent once the instance has left `Stopped`.
      */
-    async resetDisk(input: ResetInput): Promise<{ sent: boolean }> {
+    resetDisk: alive(async (input: ResetInput): Promise<{ sent: boolean }> => {
       const region = ecs.region(input.regionId);
       if (activityInfo().attempt > 1) {
         const instance = (await region.instances([input.instanceId])).get(input.instanceId);
@@ -120,7 +121,7 @@ export function resetActivities(ecs: Ecs, poller: Poller, options: { settleInter
         }
         throw error;
       }
-    },
+    }),
 
     /** Until the disk is settled and the service would accept another reset, seen so several times in a row. */
     async awaitResetEnded(input: ResetInput): Promise<{ diskSizeGiB: number }> {

@@ -20,17 +20,19 @@ export const reads: Acts = proxyActivities<Activities>({
 /**
  * One mutating call before the point of no return. The client gives up on a call after 20 s, so a minute an attempt holds
  * the look before it, too. After half an hour of passing troubles it is better to put things back than to leave an
- * instance stopped.
+ * instance stopped. The heartbeat (every 2 s) finds a dead worker.
  */
 export const effectsBeforeReset: Acts = proxyActivities<Activities>({
   startToCloseTimeout: '1m',
   scheduleToCloseTimeout: '30m',
+  heartbeatTimeout: '10s',
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
 });
 
 /** ResetDisk and all that puts things in order after it: there is no way back, so it is tried for as long as it takes. */
 export const effects: Acts = proxyActivities<Activities>({
   startToCloseTimeout: '1m',
+  heartbeatTimeout: '10s',
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
 });
 

@@ -112,6 +112,7 @@ export class Run {
       this.#adopt(plan);
       return plan;
     } catch (error) {
+      if (isCancellation(error)) this.cancelled('Cancelled: nothing was changed.');
       if (!isExpected(error) || isCancellation(error)) throw error;
       throw this.failed(
         FAILURE.failedBeforeReset,

@@ -3,7 +3,7 @@ import type { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ACTIVITY_FAILURE } from '../../src/contract/messages.ts';
 import type { PlannedDisk } from '../../src/contract/rollback.ts';
-import { type SimulatedCloud, simulatedCloud } from '../support/simulated-cloud.ts';
+import { activityEnvironment, type SimulatedCloud, simulatedCloud } from '../support/simulated-cloud.ts';
 
 let cloud: SimulatedCloud;
 const identity = { run: 'run-1', workflowId: 'rollback-d-1' };
@@ -219,6 +219,21 @@ describe('one rollback, every reply lost', () => {
     expect(await cloud.run(() => cloud.activities.deleteRecoveryDisk(recoveryRef()))).toEqual({ sent: false });
     expect((await cloud.calls('DeleteDisk')).filter((call) => call.tookEffect)).toHaveLength(1);
   });
+});
+
+test('an effect heartbeats while its call hangs, so that a dead worker is missed soon', async () => {
+  await cloud.control('POST', 'faults', {
+    action: 'StopInstance',
+    delayMs: 4_500,
+    error: { code: 'ServiceUnavailable', status: 503 },
+  });
+  const env = activityEnvironment();
+  let beats = 0;
+  env.on('heartbeat', () => {
+    beats += 1;
+  });
+  await failureOf(cloud.run(() => cloud.activities.stopInstance({ ...instance(), force: false }), { env }));
+  expect(beats).toBeGreaterThanOrEqual(3);
 });
 
 describe('an error of the service', () => {

@@ -202,6 +202,17 @@ describe('before the reset', () => {
     expect(result?.outcome).toBe('planned');
   });
 
+  test('cancel while the plan is read ends the run; nothing was changed', async () => {
+    const wait = hanging();
+    const { failure, calls, status } = await run({ planRollback: wait.activity }, REQUEST, async (handle) => {
+      await wait.started;
+      await handle.cancel();
+    });
+    expect(failure).toBeInstanceOf(CancelledFailure);
+    expect(calls).toEqual(['planRollback']);
+    expect(status).toMatchObject({ phase: 'cancelled', headline: 'Cancelled: nothing was changed.' });
+  });
+
   test('a plan with a blocker refuses and changes nothing', async () => {
     const blocked = plan({
       findings: [{ severity: 'blocker', code: 'DiskNotAttached', fact: 'the disk is attached to nothing' }],
