@@ -284,6 +284,9 @@ describe.each(canLoop ? (['loop', 'vm'] as const) : (['vm'] as const))('in a %s 
         cd ${quoted}/many; for f in *; do [ "$f" = '*' ] || [ "$(<"$f")" = "content of $f" ]; done; ls | wc -l`);
         expect(Number(await kill(`[ "$(cat ${state}/journal 2>/dev/null | wc -l)" -ge 1 ]`))).toBeLessThan(MANY_FILES);
         expect(await guest.ok('copy-status', { run })).toMatchObject({ state: 'lost' });
+        // Another process has got the job's id since.
+        await guest.sh(`echo '1 12345' >${state}/pid`);
+        expect(await guest.ok('copy-status', { run })).toMatchObject({ state: 'lost' });
         expect(await guest.ok('copy-start', input)).toMatchObject({ alreadyRunning: false });
         await kill(`[ -e ${quoted}/.ecs-rollback-${run}/b ]`);
         expect(await guest.ok('copy-start', input)).toMatchObject({ alreadyRunning: false });
