@@ -20,7 +20,7 @@ export interface GuestRef {
   readonly instanceId: string;
 }
 
-/** The service's own names for "the script did not start" (ecs-api §2.9). */
+/** The service's own names for "the script did not start" (`ErrorCode` of an invocation result). */
 const NEVER_RAN = new Set([
   'ClientNotRunning',
   'ClientNotResponse',

@@ -20,7 +20,7 @@ export const FAILURE = {
   syncFailed: 'SyncFailed',
 } as const;
 
-/** Kinds of activity failure (`ApplicationFailure.type`); the classes of `reference` error codes end here. */
+/** Kinds of activity failure (`ApplicationFailure.type`): what the classes of cloud errors become. */
 export const ACTIVITY_FAILURE = {
   credentials: 'CloudCredentials',
   denied: 'CloudDenied',

@@ -32,7 +32,7 @@ const blocker = (code: string, field: string | undefined, fact: string, remedy: 
   remedy,
 });
 
-/** The plan of a rollback: preconditions of ResetDisk (ecs-api §4) and of the sync, the data-loss window, the steps. */
+/** The plan of a rollback: the vendor's preconditions of ResetDisk, those of the sync, the data-loss window, the steps. */
 export function planRollback(input: RollbackInput, seen: Observed): RollbackPlan {
   const findings = [
     ...checkSnapshot(input, seen),

@@ -19,7 +19,7 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   unmount: ['lib', 'job', 'unmount'],
 };
 
-/** Cloud Assistant takes 24 KB after Base64 of a command that is not kept (ecs-api §2.9). */
+/** Cloud Assistant takes 24 KB after Base64 of a command that is not kept (the service's documented limit). */
 const MAX_BASE64_BYTES = 24 * 1024;
 
 const pack = (name: ScriptName): string => {

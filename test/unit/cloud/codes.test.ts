@@ -59,7 +59,7 @@ describe('kindOfCode', () => {
 
   it('takes a fault of the service for harmless only where the call can be repeated', () => {
     for (const [action, nature] of Object.entries(ACTIONS) as [Action, string][]) {
-      // ClientToken makes these three repeatable (ecs-api §2.2).
+      // ClientToken makes these three repeatable.
       const repeatable = nature === 'read' || ['CreateSnapshot', 'CreateDisk', 'RunCommand'].includes(action);
       const expected = repeatable ? 'transient' : 'unknownOutcome';
       for (const status of [400, 500, undefined])
