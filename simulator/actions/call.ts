@@ -47,6 +47,10 @@ export function refuseLockedInstance(instance: InstanceState): void {
   }
 }
 
+/** The refusal of every operation for which the disk is in the wrong state. */
+export const incorrectDiskStatus = (disk: DiskState): ApiError =>
+  new ApiError('IncorrectDiskStatus', 403, `The current disk status "${disk.status}" does not support this operation.`);
+
 export function refuseLockedDisk(disk: DiskState): void {
   if (disk.locks.length > 0) {
     throw new ApiError('DiskInArrears', 403, 'The specified disk is in arrears or locked.');

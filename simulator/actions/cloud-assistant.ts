@@ -23,6 +23,15 @@ function controllersOf(region: Region): Map<string, AbortController> {
 const unfinished = (result: InvocationResult): boolean =>
   result.status === 'Pending' || result.status === 'Running' || result.status === 'Stopping';
 
+function finishTimedOut(invocation: InvocationState, result: InvocationResult): void {
+  finish(
+    result,
+    'Timeout',
+    'ExecutionTimeout',
+    `The execution exceeded its timeout of ${invocation.timeoutSeconds} s.`,
+  );
+}
+
 function finish(result: InvocationResult, status: ResultStatus, errorCode = '', errorInfo = ''): void {
   result.status = status;
   result.errorCode = errorCode;
@@ -156,12 +165,7 @@ async function runScript(
   result.output = kept.toString('base64');
   result.dropped = dropped;
   if (done.timedOut) {
-    finish(
-      result,
-      'Timeout',
-      'ExecutionTimeout',
-      `The execution exceeded its timeout of ${invocation.timeoutSeconds} s.`,
-    );
+    finishTimedOut(invocation, result);
     return;
   }
   const refusal = done.exitCode === 125 ? guestRefusal(invocation, done.output.toString()) : undefined;
@@ -230,12 +234,7 @@ async function answerWithoutGuest(
     );
     if (signal.aborted) return;
     if (answer.delayMs > timeoutMs) {
-      finish(
-        result,
-        'Timeout',
-        'ExecutionTimeout',
-        `The execution exceeded its timeout of ${invocation.timeoutSeconds} s.`,
-      );
+      finishTimedOut(invocation, result);
       return;
     }
   }

@@ -10,6 +10,7 @@ import {
   findInstance,
   findSnapshot,
   type Handler,
+  incorrectDiskStatus,
   matchesName,
   matchesTags,
   nameOf,
@@ -275,11 +276,7 @@ const attachDisk: Handler = (call) => {
   }
   if (!disk.portable) throw new ApiError('DiskNotPortable', 403, 'The specified disk is not a portable disk.');
   if (disk.resetting || disk.status !== 'Available') {
-    throw new ApiError(
-      'IncorrectDiskStatus',
-      403,
-      `The current disk status "${disk.status}" does not support this operation.`,
-    );
+    throw incorrectDiskStatus(disk);
   }
   if (instance.status !== 'Running' && instance.status !== 'Stopped') {
     throw new ApiError(
@@ -345,11 +342,7 @@ const detachDisk: Handler = (call) => {
   }
   if (!disk.portable) throw new ApiError('DiskNotPortable', 403, 'The specified disk is not a portable disk.');
   if (disk.resetting || disk.status !== 'In_use') {
-    throw new ApiError(
-      'IncorrectDiskStatus',
-      403,
-      `The current disk status "${disk.status}" does not support this operation.`,
-    );
+    throw incorrectDiskStatus(disk);
   }
   if (instance.status !== 'Running' && instance.status !== 'Stopped') {
     throw new ApiError(
@@ -385,11 +378,7 @@ const deleteDisk: Handler = (call) => {
     throw new ApiError('DiskStillAttached', 403, 'The specified disk is still attached to an instance.');
   }
   if (disk.resetting || disk.status !== 'Available') {
-    throw new ApiError(
-      'IncorrectDiskStatus',
-      403,
-      `The current disk status "${disk.status}" does not support this operation.`,
-    );
+    throw incorrectDiskStatus(disk);
   }
   if (unfinishedSnapshots(call, disk.id).length > 0) {
     throw new ApiError('DiskCreatingSnapshot', 403, 'A snapshot of the specified disk is being created.');
@@ -428,11 +417,7 @@ const resetDisk: Handler = (call) => {
     throw new ApiError('InvalidOperation.DiskResetInProgress', 403, 'The specified disk is being reset.');
   }
   if (disk.status !== 'In_use' && disk.status !== 'Available') {
-    throw new ApiError(
-      'IncorrectDiskStatus',
-      403,
-      `The current disk status "${disk.status}" does not support this operation.`,
-    );
+    throw incorrectDiskStatus(disk);
   }
   if (instance !== undefined && instance.status !== 'Stopped') {
     throw new ApiError(
@@ -498,11 +483,7 @@ const resizeDisk: Handler = (call) => {
   const type = oneOf(call, 'Type', ['offline', 'online'], 'InvalidParameter.Type', 400) ?? 'offline';
   refuseLockedDisk(disk);
   if (disk.resetting || (disk.status !== 'In_use' && disk.status !== 'Available')) {
-    throw new ApiError(
-      'IncorrectDiskStatus',
-      403,
-      `The current disk status "${disk.status}" does not support this operation.`,
-    );
+    throw incorrectDiskStatus(disk);
   }
   if (unfinishedSnapshots(call, disk.id).length > 0) {
     throw new ApiError('DiskCreatingSnapshot', 403, 'A snapshot of the specified disk is being created.');

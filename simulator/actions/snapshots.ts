@@ -8,6 +8,7 @@ import {
   findInstance,
   findSnapshot,
   type Handler,
+  incorrectDiskStatus,
   matchesName,
   matchesTags,
   nameOf,
@@ -138,11 +139,7 @@ const createSnapshot: Handler = (call) => {
     }
   }
   if (disk.resetting || (disk.status !== 'In_use' && disk.status !== 'Available')) {
-    throw new ApiError(
-      'IncorrectDiskStatus',
-      403,
-      `The current disk status "${disk.status}" does not support this operation.`,
-    );
+    throw incorrectDiskStatus(disk);
   }
   if (!disk.everAttached) {
     throw new ApiError(

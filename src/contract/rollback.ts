@@ -11,7 +11,6 @@ import { diskIdSchema, instanceIdSchema, regionIdSchema, snapshotIdSchema } from
  * - `take-b`: the copy from snapshot B replaces whatever is live.
  */
 export const conflictPolicySchema = z.enum(['newer-wins', 'keep-live', 'take-b']);
-export type ConflictPolicy = z.infer<typeof conflictPolicySchema>;
 
 /** As the guest sees it: absolute, no `.` or `..` parts, not the root itself. At most 4,095 bytes (Linux PATH_MAX). */
 export const guestPathSchema = z
