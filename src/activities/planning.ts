@@ -1,7 +1,8 @@
 /** The read-only pass behind `plan`: gathers what the rules of `domain/plan.ts` judge. Changes nothing in the cloud. */
+import { createHash } from 'node:crypto';
 import type { Ecs } from '../cloud/port.ts';
 import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
-import { type Observed, planRollback, planSync } from '../domain/plan.ts';
+import { type Observed, planIdentity, planRollback, planSync, type UnhashedPlan } from '../domain/plan.ts';
 import type { GuestRunner } from './guest-runner.ts';
 
 export function planningActivities(ecs: Ecs, guest: GuestRunner) {
@@ -41,7 +42,18 @@ export function planningActivities(ecs: Ecs, guest: GuestRunner) {
   }
 
   return {
-    planRollback: async (input: RollbackInput): Promise<RollbackPlan> => planRollback(input, await observe(input)),
-    planSync: async (input: SyncInput): Promise<RollbackPlan> => planSync(input, await observe(input)),
+    planRollback: async (input: RollbackInput): Promise<RollbackPlan> =>
+      hashed(input, planRollback(input, await observe(input))),
+    planSync: async (input: SyncInput): Promise<RollbackPlan> => hashed(input, planSync(input, await observe(input))),
   };
 }
+
+function hashed(input: RollbackInput | SyncInput, plan: UnhashedPlan): RollbackPlan {
+  const text = JSON.stringify(planIdentity(input, plan), sortedKeys);
+  return { ...plan, hash: createHash('sha256').update(text).digest('hex') };
+}
+
+const sortedKeys = (_key: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;

@@ -61,6 +61,8 @@ const OF_OUTCOME: Record<Exclude<Outcome, 'planned'>, ExitCode> = {
   completed: EXIT.done,
   'completed-with-leftovers': EXIT.incomplete,
   'rolled-back-not-synced': EXIT.incomplete,
+  // What was asked for is not there; what was there before is.
+  undone: EXIT.runFailed,
 };
 
 const OF_FAILURE_KIND: ReadonlyMap<string, ExitCode> = new Map([
@@ -77,7 +79,14 @@ export const exitCodeOfFailureKind = (kind: string | undefined): ExitCode | unde
   OF_FAILURE_KIND.get(kind ?? '');
 
 /** Endings after which the same request may simply be tried again once the reason is gone. */
-const RETRIABLE: ReadonlySet<string> = new Set([FAILURE.refused, FAILURE.failedBeforeReset, FAILURE.syncFailed]);
+const RETRIABLE: ReadonlySet<string> = new Set([
+  FAILURE.refused,
+  FAILURE.planDrifted,
+  FAILURE.notApproved,
+  FAILURE.leaseHeld,
+  FAILURE.failedBeforeReset,
+  FAILURE.syncFailed,
+]);
 
 /** `type` is a value of `FAILURE`. */
 export function exitCodeOfFailure(failure: { type?: string; report?: FailureReport }): ExitCode {
@@ -87,6 +96,7 @@ export function exitCodeOfFailure(failure: { type?: string; report?: FailureRepo
   if (type === undefined || !RETRIABLE.has(type)) return EXIT.runFailed;
   const ofKind = exitCodeOfFailureKind(report?.failureKind);
   if (ofKind !== undefined) return ofKind;
+  if (type === FAILURE.planDrifted || type === FAILURE.notApproved || type === FAILURE.leaseHeld) return EXIT.blocked;
   if (type !== FAILURE.refused) return EXIT.runFailed;
   const ofPlan = report?.plan === undefined ? EXIT.done : exitCodeOfPlan(report.plan);
   return ofPlan === EXIT.done ? EXIT.blocked : ofPlan;

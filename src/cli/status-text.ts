@@ -183,10 +183,14 @@ function blockerLines(report: FailureReport | undefined, style: Style): string[]
 }
 
 function ledgerLines(ledger: readonly LedgerEntry[]): string[] {
-  const what = { 'safety-snapshot': 'Snapshot B', 'recovery-disk': 'Recovery disk' };
+  const what = {
+    'safety-snapshot': 'Snapshot B',
+    'warm-up-snapshot': 'Warm-up snapshot',
+    'recovery-disk': 'Recovery disk',
+  };
   return ledger.map((entry) => {
     const note = entry.note === undefined ? '' : ` – ${oneLine(entry.note)}`;
-    return `${what[entry.purpose]} ${entry.id}: ${entry.state}${note}`;
+    return `${what[entry.purpose]} ${entry.id ?? '(no id yet)'}: ${entry.state}${note}`;
   });
 }
 

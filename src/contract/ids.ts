@@ -25,6 +25,11 @@ export const DEFAULT_TASK_QUEUE = 'ecs-rollback';
 /** One rollback per disk at a time: the id of its workflow is the disk's. */
 export const rollbackWorkflowId = (diskId: string): string => `rollback-${diskId}`;
 export const syncWorkflowId = (diskId: string): string => `sync-${diskId}`;
+/** The right to be the only run that touches an instance: the id of a child workflow, which only one run can have open. */
+export const leaseWorkflowId = (instanceId: string): string => `lease/${instanceId}`;
+/** A rollback onto snapshot B that a run starts when it is told to undo itself. */
+export const undoWorkflowId = (workflowId: string): string => `undo/${workflowId}`;
+export const sweepWorkflowId = (regionId: string): string => `sweep-${regionId}`;
 /** A plan is read-only, so any number may run beside each other and beside a rollback. */
 export const planWorkflowId = (diskId: string, nonce: string): string => `plan-${diskId}-${nonce}`;
 
@@ -33,6 +38,9 @@ export const TAG = {
   run: 'ecs-rollback:run',
   purpose: 'ecs-rollback:purpose',
   workflow: 'ecs-rollback:workflow',
+  /** ISO 8601: when nobody needs it any more; what a sweep shows, never a reason to delete by itself. */
+  expires: 'ecs-rollback:expires',
 } as const;
 
-export type Purpose = 'safety-snapshot' | 'recovery-disk';
+/** `warm-up-snapshot`: taken while the instance still runs, so that snapshot B after the stop is a short increment. */
+export type Purpose = 'safety-snapshot' | 'warm-up-snapshot' | 'recovery-disk';

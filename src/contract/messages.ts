@@ -1,13 +1,32 @@
 /** Names of everything a client can say to a run or ask of it, and of the failures it can get back. */
 
-export const WORKFLOW_TYPE = { rollback: 'rollbackDisk', sync: 'syncFromSnapshot' } as const;
+export const WORKFLOW_TYPE = {
+  rollback: 'rollbackDisk',
+  sync: 'syncFromSnapshot',
+  lease: 'holdLease',
+  sweep: 'sweep',
+} as const;
 
 export const STATUS_QUERY = 'status';
+/** Answers with one sentence: what a cancel would do now. */
+export const CANCEL_PREVIEW_QUERY = 'cancelPreview';
+
+/** Updates; their arguments are in `operator.ts`. Each answers with the run's `RunStatus`. */
+export const UPDATE = {
+  approve: 'approve',
+  reject: 'reject',
+  resolve: 'resolve',
+  pause: 'pause',
+  resume: 'resume',
+} as const;
 
 /**
  * Types of the ApplicationFailure a run ends with. `details[0]` is a `FailureReport`.
  * - `InvalidInput`: the input does not parse; nothing was read or changed.
  * - `Refused`: the plan has blockers; nothing was changed.
+ * - `PlanDrifted`: what is there now is not what was planned or approved; nothing was changed.
+ * - `NotApproved`: rejected, or not approved in time; nothing was changed.
+ * - `LeaseHeld`: another run works on the instance; nothing was changed.
  * - `FailedBeforeReset`: stopped before the point of no return; what had been changed was put back.
  * - `FailedAfterReset`: the disk is at snapshot A (or the reset's outcome is unknown); B is kept.
  * - `SyncFailed`: a sync on its own did not end well; the recovery disk was released.
@@ -15,6 +34,9 @@ export const STATUS_QUERY = 'status';
 export const FAILURE = {
   invalidInput: 'InvalidInput',
   refused: 'Refused',
+  planDrifted: 'PlanDrifted',
+  notApproved: 'NotApproved',
+  leaseHeld: 'LeaseHeld',
   failedBeforeReset: 'FailedBeforeReset',
   failedAfterReset: 'FailedAfterReset',
   syncFailed: 'SyncFailed',
@@ -37,6 +59,8 @@ export const ACTIVITY_FAILURE = {
   /** The service refused the one ResetDisk that was sent: the disk is untouched. */
   resetRefused: 'ResetRefused',
   snapshotFailed: 'SnapshotFailed',
+  /** An update that does not fit what the run is waiting for. */
+  updateRefused: 'UpdateRefused',
   guest: 'GuestScriptFailed',
   guestRefused: 'GuestRefused',
 } as const;

@@ -3,7 +3,8 @@
  * refuses early with these messages, the workflow refuses again whatever another client sent.
  */
 import { z } from 'zod';
-import { diskIdSchema, instanceIdSchema, regionIdSchema, snapshotIdSchema } from './ids.ts';
+import { diskIdSchema, instanceIdSchema, type Purpose, regionIdSchema, snapshotIdSchema } from './ids.ts';
+import { type Approval, approvalPolicySchema, type WaitingFor } from './operator.ts';
 
 /**
  * - `newer-wins`: a live file is replaced only by one with a later modification time.
@@ -34,6 +35,31 @@ export const syncSelectionSchema = z.strictObject({
 });
 export type SyncSelection = z.infer<typeof syncSelectionSchema>;
 
+/**
+ * - `ask`: wait for a person's decision (`resolve`), for as long as it takes.
+ * - `abort`: end as rolled back but not synced, with snapshot B kept.
+ * - `undo`: roll the disk back onto snapshot B, then end.
+ */
+export const failurePolicySchema = z.enum(['ask', 'abort', 'undo']);
+export type FailurePolicy = z.infer<typeof failurePolicySchema>;
+
+/** What to do while another run works on the same instance. */
+const leasePolicySchema = z.enum(['fail', 'wait']);
+
+/**
+ * - `cold`: stop, then B. Nothing is lost.
+ * - `warm`: a first snapshot while the instance runs, then stop, then B, now a short increment. Nothing is lost, least downtime.
+ * - `hot`: B while the instance runs, then stop: the vendor's literal order. What is written in between is lost.
+ */
+export const snapshotModeSchema = z.enum(['cold', 'warm', 'hot']);
+export type SnapshotMode = z.infer<typeof snapshotModeSchema>;
+
+/** Who asks; kept in the history. */
+const requestedBySchema = z.string().trim().min(1, 'is empty').max(128, 'is longer than 128 characters');
+const planHashSchema = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, 'is not the hash of a plan: take it, or the whole file, from `plan -o json`');
+
 export const rollbackInputSchema = z
   .strictObject({
     regionId: regionIdSchema,
@@ -51,8 +77,36 @@ export const rollbackInputSchema = z
     forceStop: z.boolean().default(false),
     /** How long the cloud keeps snapshot B, in days (1-65,536). Nothing of ours deletes it. */
     safetySnapshotRetentionDays: z.number().int().min(1).max(65_536).default(30),
+    snapshotMode: snapshotModeSchema.default('cold'),
+    /** In mode `warm` or `hot`: freeze the disk's file systems for the moment in which the snapshot of the running instance is cut. */
+    freezeFileSystems: z.boolean().default(false),
+    /** Lock snapshot B (LockSnapshot, compliance mode) for this many days, so that nobody can delete it. */
+    lockSafetySnapshotDays: z.number().int().min(1).max(36_500).optional(),
+    /** Absent: nobody is asked. */
+    approval: approvalPolicySchema.optional(),
+    requestedBy: requestedBySchema.optional(),
+    /** The run is refused when its plan has another hash: the world has drifted since. */
+    expectedPlanHash: planHashSchema.optional(),
+    onLeaseHeld: leasePolicySchema.default('fail'),
+    /** What to do when a step fails for good after the reset. */
+    onFailureAfterReset: failurePolicySchema.default('ask'),
+    /** Set by an undo: this run rolls back onto snapshot B of that one. */
+    undoes: z
+      .strictObject({
+        workflowId: z.string().min(1),
+        runId: z.string().min(1),
+        /** The run that is undone starts this one and holds the lease for it. */
+        insideRun: z.boolean().default(false),
+      })
+      .optional(),
+    /** Consent to lose, with an undo, what was written since the instance was started again. */
+    acceptDataLoss: z.boolean().default(false),
     /** Read and report only. */
     dryRun: z.boolean().default(false),
+  })
+  .refine((input) => !(input.freezeFileSystems && input.snapshotMode === 'cold'), {
+    path: ['freezeFileSystems'],
+    message: 'needs snapshotMode "warm" or "hot": in mode "cold" the instance is stopped when the snapshot is cut',
   })
   .refine((input) => !(input.sync !== undefined && input.powerAfter === 'stopped'), {
     path: ['powerAfter'],
@@ -69,6 +123,8 @@ export const syncInputSchema = z.strictObject({
   snapshotId: snapshotIdSchema,
   instanceId: instanceIdSchema.optional(),
   sync: syncSelectionSchema,
+  requestedBy: requestedBySchema.optional(),
+  onLeaseHeld: leasePolicySchema.default('fail'),
   dryRun: z.boolean().default(false),
 });
 export type SyncInput = z.infer<typeof syncInputSchema>;
@@ -149,6 +205,11 @@ export interface RollbackPlan {
   readonly steps: readonly StepId[];
   /** ISO 8601. */
   readonly observedAt: string;
+  /**
+   * SHA-256 over what was asked and what was observed, without what changes by itself (times of looking, free space). Two
+   * plans with one hash would do the same to the same things.
+   */
+  readonly hash: string;
 }
 
 export interface PlannedDisk {
@@ -178,12 +239,14 @@ export interface PlannedInstance {
   readonly wasRunning: boolean;
 }
 
-/** Something billable the run made, and what became of it. */
+/** Something billable the run makes, and what became of it. One entry for each purpose. */
 export interface LedgerEntry {
   readonly kind: 'snapshot' | 'disk';
-  readonly id: string;
-  readonly purpose: 'safety-snapshot' | 'recovery-disk';
-  readonly state: 'made' | 'released' | 'kept' | 'left-over';
+  /** Absent from just before it is made until the cloud has given the id; its tags find it meanwhile. */
+  readonly id?: string;
+  readonly purpose: Purpose;
+  /** `intended`: about to be made; a lost reply may hide that it was. */
+  readonly state: 'intended' | 'made' | 'released' | 'kept' | 'left-over' | 'not-made';
   readonly note?: string;
 }
 
@@ -217,7 +280,7 @@ export interface CopyReceipt {
   readonly mismatches: readonly string[];
 }
 
-export type Outcome = 'planned' | 'completed' | 'completed-with-leftovers' | 'rolled-back-not-synced';
+export type Outcome = 'planned' | 'completed' | 'completed-with-leftovers' | 'rolled-back-not-synced' | 'undone';
 
 export interface RollbackResult {
   readonly outcome: Outcome;
@@ -228,6 +291,9 @@ export interface RollbackResult {
   readonly recoveryDiskId?: string;
   readonly gate?: GateEvidence;
   readonly receipt?: CopyReceipt;
+  readonly approvals?: readonly Approval[];
+  /** With outcome `undone`: the run that rolled the disk back onto B. */
+  readonly undo?: { readonly workflowId: string; readonly safetySnapshotId?: string };
   readonly steps: readonly Step[];
   readonly ledger: readonly LedgerEntry[];
   /** Temporary things that are still there and must be removed by hand; empty after a clean run. */
@@ -260,6 +326,10 @@ export interface RunStatus {
   readonly resetHappened: 'no' | 'maybe' | 'yes';
   /** What a cancel would do now. */
   readonly cancelPreview: string;
+  /** Absent while the run goes on by itself. */
+  readonly waitingFor?: WaitingFor;
+  readonly planHash?: string;
+  readonly approvals: readonly Approval[];
   readonly safetySnapshotId?: string;
   readonly recoveryDiskId?: string;
   readonly ledger: readonly LedgerEntry[];
@@ -279,6 +349,10 @@ export type CopyProgress = Readonly<z.infer<typeof copyProgressSchema>>;
 /** Value of the `RecoveryPhase` search attribute. */
 export type Phase =
   | 'planning'
+  | 'awaiting-approval'
+  | 'waiting-for-lease'
+  | 'needs-operator'
+  | 'paused'
   | 'stopping'
   | 'snapshotting'
   | 'gate'

@@ -32,8 +32,33 @@ const blocker = (code: string, field: string | undefined, fact: string, remedy: 
   remedy,
 });
 
+/** A plan before the activity that made it has put its hash on it: hashing needs the host. */
+export type UnhashedPlan = Omit<RollbackPlan, 'hash'>;
+
+/**
+ * What the hash of a plan is taken over: what was asked and what was observed, without what changes by itself. Of a finding
+ * only what it is about counts, for its wording holds times and free space.
+ */
+export function planIdentity(input: RollbackInput | SyncInput, plan: UnhashedPlan): unknown {
+  const { observedAt: _, findings, ...rest } = plan;
+  const asked =
+    'powerAfter' in input
+      ? {
+          powerAfter: input.powerAfter,
+          forceStop: input.forceStop,
+          snapshotMode: input.snapshotMode,
+          freezeFileSystems: input.freezeFileSystems,
+        }
+      : {};
+  return {
+    ...rest,
+    asked: { ...asked, sync: input.sync },
+    findings: findings.map(({ severity, code, field }) => `${severity} ${code} ${field ?? ''}`).sort(),
+  };
+}
+
 /** The plan of a rollback: the vendor's preconditions of ResetDisk, those of the sync, the data-loss window, the steps. */
-export function planRollback(input: RollbackInput, seen: Observed): RollbackPlan {
+export function planRollback(input: RollbackInput, seen: Observed): UnhashedPlan {
   const findings = [
     ...checkSnapshot(input, seen),
     ...checkNothingInProgress(input, seen),
@@ -46,7 +71,7 @@ export function planRollback(input: RollbackInput, seen: Observed): RollbackPlan
 }
 
 /** The plan of a sync on its own: steps 3 to 8 against any finished snapshot of the disk. */
-export function planSync(input: SyncInput, seen: Observed): RollbackPlan {
+export function planSync(input: SyncInput, seen: Observed): UnhashedPlan {
   const findings = [
     ...checkSnapshot(input, seen),
     ...checkDisk(input, seen),
@@ -56,7 +81,7 @@ export function planSync(input: SyncInput, seen: Observed): RollbackPlan {
   return { ...describe(input, seen), findings, steps: ['plan', ...SYNC_STEPS] };
 }
 
-export const blockersOf = (plan: RollbackPlan): PlanFinding[] =>
+export const blockersOf = (plan: Pick<RollbackPlan, 'findings'>): PlanFinding[] =>
   plan.findings.filter((finding) => finding.severity === 'blocker');
 
 const SYNC_STEPS: readonly StepId[] = [
@@ -85,7 +110,7 @@ function rollbackSteps(input: RollbackInput, wasRunning: boolean): StepId[] {
 export const startsAfterReset = (powerAfter: RollbackInput['powerAfter'], wasRunning: boolean): boolean =>
   powerAfter === 'running' || (powerAfter === 'as-found' && wasRunning);
 
-function describe(input: Target, seen: Observed): Omit<RollbackPlan, 'findings' | 'steps'> {
+function describe(input: Target, seen: Observed): Omit<UnhashedPlan, 'findings' | 'steps'> {
   const { disk, snapshot, instance } = seen;
   return {
     regionId: input.regionId,

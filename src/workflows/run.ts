@@ -246,6 +246,7 @@ export class Run {
       }),
       ...(this.safetySnapshotId === undefined ? {} : { safetySnapshotId: this.safetySnapshotId }),
       ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
+      approvals: [],
       ledger: this.#ledger,
       findings: this.plan?.findings ?? [],
     };

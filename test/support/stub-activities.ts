@@ -11,6 +11,7 @@ export const SNAPSHOT_B = 's-bp1bbbbbbbbbbbbbbbbb';
 export const INSTANCE = 'i-bp1aaaaaaaaaaaaaaaaa';
 export const RECOVERY_DISK = 'd-bp1rrrrrrrrrrrrrrrrr';
 export const REGION = 'cn-hangzhou';
+export const PLAN_HASH = 'a'.repeat(64);
 
 export function plan(over: Partial<RollbackPlan> & { wasRunning?: boolean } = {}): RollbackPlan {
   const { wasRunning = true, ...rest } = over;
@@ -47,6 +48,7 @@ export function plan(over: Partial<RollbackPlan> & { wasRunning?: boolean } = {}
       'releaseRecoveryDisk',
     ],
     observedAt: '2026-11-22T02:00:00Z',
+    hash: PLAN_HASH,
     ...rest,
   };
 }

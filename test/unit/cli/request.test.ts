@@ -25,6 +25,11 @@ describe('a rollback', () => {
       powerAfter: 'as-found',
       forceStop: false,
       safetySnapshotRetentionDays: 30,
+      snapshotMode: 'cold',
+      freezeFileSystems: false,
+      onLeaseHeld: 'fail',
+      onFailureAfterReset: 'ask',
+      acceptDataLoss: false,
       dryRun: false,
     });
   });
@@ -180,6 +185,7 @@ describe('a sync', () => {
       diskId: DISK,
       snapshotId: SNAPSHOT_A,
       sync: { paths: ['/data'], conflictPolicy: 'newer-wins' },
+      onLeaseHeld: 'fail',
       dryRun: false,
     });
   });

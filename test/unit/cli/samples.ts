@@ -46,6 +46,7 @@ export const samplePlan = (over: Partial<RollbackPlan> = {}): RollbackPlan => ({
   findings: [],
   steps: ['plan', 'stopInstance', 'takeSafetySnapshot', 'gate', 'resetDisk'],
   observedAt: '2026-11-22T03:00:00Z',
+  hash: 'a'.repeat(64),
   ...over,
 });
 
@@ -78,6 +79,7 @@ export const sampleStatus = (over: Partial<RunStatus> = {}): RunStatus => ({
   steps: sampleSteps,
   resetHappened: 'no',
   cancelPreview: 'Start the instance again and end the run.',
+  approvals: [],
   ledger: [],
   findings: [],
   ...over,
