@@ -133,6 +133,7 @@ export type SyncRequest = z.input<typeof syncInputSchema>;
 /** `1` to `8` are the eight steps of the vendor's page; the others are the rollback's own. */
 export type StepId =
   | 'plan'
+  | 'takeWarmUpSnapshot'
   | 'stopInstance'
   | 'takeSafetySnapshot'
   | 'gate'
@@ -162,6 +163,7 @@ export interface Step {
 
 export const STEP_TITLES: ReadonlyArray<{ id: StepId; number?: number; title: string }> = [
   { id: 'plan', title: 'Check the plan' },
+  { id: 'takeWarmUpSnapshot', title: 'Take a first snapshot while the instance runs' },
   { id: 'stopInstance', title: 'Stop the instance' },
   { id: 'takeSafetySnapshot', number: 1, title: 'Take snapshot B' },
   { id: 'gate', title: 'Gate: re-read everything' },

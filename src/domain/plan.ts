@@ -3,7 +3,8 @@
  * `plan` activity reads, these functions decide. Every rule speaks, so that one pass reports every blocker at once.
  */
 import type { Agent, Disk, Instance, Snapshot } from '../cloud/types.ts';
-import type { PlanFinding, RollbackInput, RollbackPlan, StepId, SyncInput } from '../contract/rollback.ts';
+import type { PlanFinding, RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
+import { stepsOfRollback, stepsOfSync } from './steps.ts';
 
 /** What the plan activity has read. Absent: the cloud did not show it. */
 export interface Observed {
@@ -67,7 +68,7 @@ export function planRollback(input: RollbackInput, seen: Observed): UnhashedPlan
     ...(input.sync === undefined ? [] : checkSync(seen, input.powerAfter === 'running')),
     ...warnings(input, seen),
   ];
-  return { ...describe(input, seen), findings, steps: rollbackSteps(input, seen.instance?.status === 'Running') };
+  return { ...describe(input, seen), findings, steps: stepsOfRollback(input, seen.instance?.status === 'Running') };
 }
 
 /** The plan of a sync on its own: steps 3 to 8 against any finished snapshot of the disk. */
@@ -78,37 +79,11 @@ export function planSync(input: SyncInput, seen: Observed): UnhashedPlan {
     ...checkInstance(input, seen),
     ...checkSync(seen, false),
   ];
-  return { ...describe(input, seen), findings, steps: ['plan', ...SYNC_STEPS] };
+  return { ...describe(input, seen), findings, steps: stepsOfSync() };
 }
 
 export const blockersOf = (plan: Pick<RollbackPlan, 'findings'>): PlanFinding[] =>
   plan.findings.filter((finding) => finding.severity === 'blocker');
-
-const SYNC_STEPS: readonly StepId[] = [
-  'createRecoveryDisk',
-  'attachRecoveryDisk',
-  'connect',
-  'mountRecoveryDisk',
-  'copyBack',
-  'releaseRecoveryDisk',
-];
-
-function rollbackSteps(input: RollbackInput, wasRunning: boolean): StepId[] {
-  const starts = startsAfterReset(input.powerAfter, wasRunning);
-  return [
-    'plan',
-    ...(wasRunning ? (['stopInstance'] as const) : []),
-    'takeSafetySnapshot',
-    'gate',
-    'resetDisk',
-    ...(starts ? (['startInstance'] as const) : []),
-    ...(input.sync === undefined ? [] : SYNC_STEPS),
-  ];
-}
-
-/** Whether the instance is to run at the end. */
-export const startsAfterReset = (powerAfter: RollbackInput['powerAfter'], wasRunning: boolean): boolean =>
-  powerAfter === 'running' || (powerAfter === 'as-found' && wasRunning);
 
 function describe(input: Target, seen: Observed): Omit<UnhashedPlan, 'findings' | 'steps'> {
   const { disk, snapshot, instance } = seen;

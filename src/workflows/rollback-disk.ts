@@ -13,7 +13,8 @@ import {
   type RollbackPlan,
   rollbackInputSchema,
 } from '../contract/rollback.ts';
-import { blockersOf, startsAfterReset } from '../domain/plan.ts';
+import { blockersOf } from '../domain/plan.ts';
+import { startsAfterReset } from '../domain/steps.ts';
 import {
   type BringBackScene,
   copyFromRecoveryDisk,

@@ -33,8 +33,9 @@ import {
   type SyncInput,
 } from '../contract/rollback.ts';
 import { cancelPreview } from '../domain/cancel-preview.ts';
-import { blockersOf, startsAfterReset } from '../domain/plan.ts';
+import { blockersOf } from '../domain/plan.ts';
 import { currentDetails } from '../domain/run-report.ts';
+import { startsAfterReset } from '../domain/steps.ts';
 import { failureText } from './failure-text.ts';
 
 export const statusQuery = defineQuery<RunStatus>(STATUS_QUERY);
@@ -44,6 +45,7 @@ const instanceKey = defineSearchAttributeKey(SEARCH_ATTRIBUTES.instance, SearchA
 
 const PHASE_OF: Record<StepId, Phase> = {
   plan: 'planning',
+  takeWarmUpSnapshot: 'snapshotting',
   stopInstance: 'stopping',
   takeSafetySnapshot: 'snapshotting',
   gate: 'gate',
@@ -127,9 +129,10 @@ export class Run {
   #adopt(plan: RollbackPlan): void {
     this.plan = plan;
     const before = new Map(this.#steps.map((step) => [step.id, step]));
-    this.#steps = STEP_TITLES.filter(({ id }) => plan.steps.includes(id)).map(
-      (step) => before.get(step.id) ?? { ...step, state: 'pending' },
-    );
+    this.#steps = plan.steps.flatMap((id) => {
+      const titled = STEP_TITLES.find((step) => step.id === id);
+      return before.get(id) ?? (titled === undefined ? [] : { ...titled, state: 'pending' });
+    });
     if (plan.instance !== undefined) upsertSearchAttributes([{ key: instanceKey, value: plan.instance.id }]);
     this.#show();
   }
