@@ -91,12 +91,13 @@ export function resetActivities(ecs: Ecs, poller: Poller, options: { settleInter
 
     /**
      * Sends ResetDisk. An attempt that cannot know whether an earlier one was heard looks for the reset first: one that
-     * is running is adopted. If none is running the request is sent (again): with the instance stopped all the while,
+     * is running is adopted. `sentBefore`: an earlier activity of the run may have sent it. If none is running the request is sent (again): with the instance stopped all the while,
      * a second reset to the same snapshot finds the same bytes. It is never sent once the instance has left `Stopped`.
      */
-    resetDisk: alive(async (input: ResetInput): Promise<{ sent: boolean }> => {
+    resetDisk: alive(async (input: ResetInput & { sentBefore?: boolean }): Promise<{ sent: boolean }> => {
       const region = ecs.region(input.regionId);
-      if (activityInfo().attempt > 1) {
+      const isFirst = activityInfo().attempt === 1 && input.sentBefore !== true;
+      if (!isFirst) {
         const instance = (await region.instances([input.instanceId])).get(input.instanceId);
         if (instance?.status !== 'Stopped') {
           throw refuse(
@@ -116,7 +117,7 @@ export function resetActivities(ecs: Ecs, poller: Poller, options: { settleInter
           return { sent: false };
         }
         // Only a first attempt can tell that nothing was ever sent.
-        if (activityInfo().attempt === 1 && error instanceof CloudError && REFUSALS.has(error.kind)) {
+        if (isFirst && error instanceof CloudError && REFUSALS.has(error.kind)) {
           throw refuse(ACTIVITY_FAILURE.resetRefused, error.message, { kind: error.kind, code: error.code });
         }
         throw error;
