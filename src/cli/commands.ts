@@ -18,6 +18,7 @@ import {
 import { follow } from './follow.ts';
 import { listText } from './list-text.ts';
 import { liveView } from './live-view.ts';
+import { drift, type PlanFile, readPlanFile } from './plan-file.ts';
 import { planText } from './plan-text.ts';
 import { checkWaiting, type RequestFlags, rollbackInput, syncInput, timeoutMs, type WaitFlags } from './request.ts';
 import { resetHappened, statusText } from './status-text.ts';
@@ -47,7 +48,7 @@ export interface CommonFlags {
 
 type StartFlags = CommonFlags &
   RequestFlags &
-  WaitFlags & { readonly workflowId?: string; readonly output: 'text' | 'json' };
+  WaitFlags & { readonly workflowId?: string; readonly output: 'text' | 'json'; readonly plan?: string };
 
 export interface Context {
   readonly world: Surroundings;
@@ -55,7 +56,9 @@ export interface Context {
   readonly signal: AbortSignal;
 }
 
-type Work = { kind: 'rollback'; input: RollbackInput } | { kind: 'sync'; input: SyncInput };
+type Work =
+  | { kind: 'rollback'; input: RollbackInput; file?: PlanFile | undefined }
+  | { kind: 'sync'; input: SyncInput };
 
 export async function runPlan(context: Context, flags: StartFlags): Promise<ExitCode> {
   const input = rollbackInput(flags, context.world.env);
@@ -67,7 +70,9 @@ export async function runPlan(context: Context, flags: StartFlags): Promise<Exit
 }
 
 export async function runStart(context: Context, flags: StartFlags): Promise<ExitCode> {
-  return perform(context, flags, 'start', { kind: 'rollback', input: rollbackInput(flags, context.world.env) });
+  const file = flags.plan === undefined ? undefined : readPlanFile(flags.plan);
+  const input = rollbackInput(flags, context.world.env, file);
+  return perform(context, flags, 'start', { kind: 'rollback', input, file });
 }
 
 export async function runSync(context: Context, flags: StartFlags): Promise<ExitCode> {
@@ -168,6 +173,10 @@ async function perform(context: Context, flags: StartFlags, command: 'start' | '
     if (typeof planned === 'number') return planned;
     const verdict = exitCodeOfPlan(planned.plan);
     if (flags.dryRun === true || verdict !== EXIT.done) return showPlan(context, flags, command, planned);
+    if (work.kind === 'rollback' && work.file !== undefined && work.file.plan.hash !== planned.plan.hash) {
+      const message = `not started, nothing was changed: the world has drifted from the plan in ${work.file.path}: ${drift(work.file.plan, planned.plan)}; read a new plan first`;
+      return sayFailure(context, flags, EXIT.blocked, 'planDrifted', message);
+    }
 
     if (flags.output === 'text') {
       world.stderr.write(`${planText(planned.plan, work.input, styleFor(world.stderr, world, flags.color))}\n\n`);
@@ -309,7 +318,7 @@ async function observePlan(
   const style = styleFor(world.stderr, world, flags.color);
   const options = workflowId === undefined ? {} : { workflowId };
   const handle = await (work.kind === 'rollback'
-    ? client.plan(work.input, options)
+    ? client.plan(asked(work.input), options)
     : client.planSync(work.input, options));
   const patience = Math.min(limit ?? PLAN_PATIENCE_MS, PLAN_PATIENCE_MS);
   if (flags.output === 'text') world.stderr.write(`${line(style, 'reading disk, snapshots and instance …')}\n`);
@@ -370,12 +379,16 @@ async function observePlan(
   );
 }
 
+/** Without the hash that the run is held to: this plan is what it is compared with. */
+const asked = (input: RollbackInput): RollbackInput => ({ ...input, expectedPlanHash: undefined });
+
 function showPlan(context: Context, flags: CommonFlags, command: string, planned: Planned): ExitCode {
   const { world } = context;
   const exitCode = exitCodeOfPlan(planned.plan);
   if (flags.output === 'json') {
     const { workflowId, runId } = planned.handle;
-    json(world.stdout, { command, workflowId, runId, exitCode, outcome: 'planned', plan: planned.plan });
+    const request = 'powerAfter' in planned.input ? asked(planned.input) : planned.input;
+    json(world.stdout, { command, workflowId, runId, exitCode, outcome: 'planned', request, plan: planned.plan });
   } else {
     world.stdout.write(`${planText(planned.plan, planned.input, styleFor(world.stdout, world, flags.color))}\n`);
   }

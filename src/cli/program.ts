@@ -113,10 +113,13 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
       command('start', 'Plan, ask, roll the disk back, bring data back, wait for the end.', [
         'start --region cn-hangzhou --disk d-bp1… --snapshot s-bp1… --path /data/uploads',
         'start --disk d-bp1… --snapshot s-bp1… --yes -o json      # from a runbook',
+        'start --plan plan.json --yes                             # what `plan -o json` wrote, unless the world has drifted',
         'start --disk d-bp1… --snapshot s-bp1… --yes --detach     # prints the id and returns',
       ]).alias('rollback'),
     ),
-  ).action(run<Flags<'runStart'>>((commands, flags) => commands.runStart(context, flags)));
+  )
+    .option('--plan <file>', 'start what this file of `plan -o json` says; refused when the world has drifted from it')
+    .action(run<Flags<'runStart'>>((commands, flags) => commands.runStart(context, flags)));
 
   waitFlags(
     syncFlags(

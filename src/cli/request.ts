@@ -5,6 +5,7 @@
 import type { RollbackInput, SyncInput } from '../contract/rollback.ts';
 import { rollbackInputSchema, syncInputSchema } from '../contract/rollback.ts';
 import { parseDuration } from './durations.ts';
+import { type PlanFile, requestOfPlan } from './plan-file.ts';
 import { UsageError } from './usage-error.ts';
 
 /** As commander hands them over. */
@@ -43,18 +44,23 @@ const EXPECTED: Readonly<Record<string, string>> = {
   '--retention-days': 'a whole number of days from 1 to 65536, such as 30',
 };
 
-export function rollbackInput(flags: RequestFlags, env: Env): RollbackInput {
-  const faults = contradictions(flags);
+/** With a plan file the flags only add to its request, and the environment adds nothing. */
+export function rollbackInput(flags: RequestFlags, env: Env, file?: PlanFile): RollbackInput {
+  const faults = file === undefined ? contradictions(flags) : [];
   if (faults.length > 0) throw new UsageError(...faults);
-  const request = {
-    ...target(flags, env),
-    ...(flags.path === undefined ? {} : { sync: selection(flags) }),
+  const given = {
+    ...target(flags, file === undefined ? env : {}),
+    ...(flags.path === undefined && (file === undefined || flags.conflict === undefined)
+      ? {}
+      : { sync: selection(flags) }),
     ...(flags.power === undefined ? {} : { powerAfter: flags.power }),
     ...(flags.forceStop === undefined ? {} : { forceStop: flags.forceStop }),
     ...(flags.retentionDays === undefined
       ? {}
       : { safetySnapshotRetentionDays: /^\d+$/.test(flags.retentionDays) ? Number(flags.retentionDays) : Number.NaN }),
   };
+  const request =
+    file === undefined ? given : requestOfPlan(file, given, (path) => typed(path.split('.'), flags, {}).flag);
   return checked(rollbackInputSchema.safeParse(request), flags, env);
 }
 
@@ -180,6 +186,7 @@ function typed(
     snapshotId: { flag: '--snapshot', value: flags.snapshot },
     instanceId: { flag: '--instance', value: flags.instance },
     powerAfter: { flag: '--power', value: flags.power },
+    forceStop: { flag: '--force-stop', value: String(flags.forceStop ?? false) },
     safetySnapshotRetentionDays: { flag: '--retention-days', value: flags.retentionDays },
   };
   return fields[name] ?? { flag: `--${name}`, value: '' };
