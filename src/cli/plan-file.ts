@@ -99,7 +99,7 @@ export function drift(planned: RollbackPlan, seen: RollbackPlan): string {
   for (const part of parts) {
     const before: Loose = { ...planned[part] };
     const after: Loose = { ...seen[part] };
-    for (const field of [...new Set([...Object.keys(before), ...Object.keys(after)])]) {
+    for (const field of new Set([...Object.keys(before), ...Object.keys(after)])) {
       if (JSON.stringify(before[field]) === JSON.stringify(after[field])) continue;
       clauses.push(`${part}.${field} was ${shown(before[field])}, is ${shown(after[field])}`);
     }
