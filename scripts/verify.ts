@@ -1,6 +1,7 @@
 /**
  * `npm test`: everything CI checks, in the order in which faults are cheap to find, with its own set-up. Ends with
- * what failed, by name, and the test count alone on the last line. `npm test -- unit static` runs the named projects only, without the other checks.
+ * what failed, by name, and the test count alone on the last line. `npm test -- unit static` runs the named projects
+ * only, without the other checks.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
