@@ -6,7 +6,10 @@ import type { ServerResponse } from 'node:http';
 import { splitTarget } from './protocol/signature.ts';
 import { createScene, defaultScene } from './scene.ts';
 import type { Simulator } from './server.ts';
-import { type Durations, type FaultRule, type SwitchName, switchChoices } from './state/model.ts';
+import { type Durations, type FaultRule, instanceTypes, type SwitchName, switchChoices } from './state/model.ts';
+
+/** The tag that Auto Scaling puts on its instances. */
+const SCALING_GROUP_TAG = 'acs:autoscaling:scalingGroupId';
 
 class BadRequest extends Error {
   readonly status: number;
@@ -205,13 +208,46 @@ const routes: Record<string, Route> = {
     const instance = region.world.instances[rest];
     if (instance === undefined) throw new BadRequest(`no instance ${rest}`, 404);
     const offline = fields.boolean('agentOffline');
+    const installed = fields.boolean('agentInstalled');
     const lock = fields.text('lock', '-');
-    const diskQuantity = fields.number('diskQuantity');
+    const keyPairName = fields.text('keyPairName', instance.keyPairName);
+    const autoReleaseTime = fields.text('autoReleaseTime', instance.autoReleaseTime);
+    // As another product of the cloud would: TagResources refuses keys of the system.
+    const scalingGroupId = fields.text('scalingGroupId', '-');
     fields.end();
     if (offline !== undefined) instance.agentOffline = offline;
+    if (installed !== undefined) {
+      instance.agentInstalled = installed;
+      if (!installed) instance.lastHeartbeat = '';
+    }
     if (lock !== '-') instance.locks = lock === '' ? [] : [lock];
-    if (diskQuantity !== undefined) instance.diskQuantity = diskQuantity;
+    instance.keyPairName = keyPairName;
+    instance.autoReleaseTime = autoReleaseTime;
+    if (scalingGroupId !== '-') {
+      const { [SCALING_GROUP_TAG]: _, ...tags } = instance.tags;
+      instance.tags = scalingGroupId === '' ? tags : { ...tags, [SCALING_GROUP_TAG]: scalingGroupId };
+    }
     return instance;
+  },
+
+  'POST instance-types': ({ region }, fields, rest) => {
+    if (!Object.hasOwn(instanceTypes, rest)) {
+      throw new BadRequest(`no instance type ${rest}; known: ${Object.keys(instanceTypes).join(', ')}`, 404);
+    }
+    const diskQuantity = fields.number('diskQuantity');
+    fields.end();
+    if (diskQuantity === undefined || diskQuantity < 1) throw new BadRequest('diskQuantity must be a number above 0');
+    region.world.diskQuantities[rest] = diskQuantity;
+    return { instanceType: rest, diskQuantity };
+  },
+
+  'POST zones': ({ region }, fields, rest) => {
+    const soldOut = fields.text('soldOut');
+    const onSale = fields.text('onSale');
+    fields.end();
+    const kept = region.world.soldOut.filter((each) => each !== `${rest}/${onSale}`);
+    region.world.soldOut = soldOut === '' ? kept : [...new Set([...kept, `${rest}/${soldOut}`])];
+    return { soldOut: region.world.soldOut };
   },
 
   'POST disks': ({ region }, fields, rest) => {
@@ -220,7 +256,13 @@ const routes: Record<string, Route> = {
     const lock = fields.text('lock', '-');
     const portable = fields.boolean('portable');
     const category = fields.text('category');
+    const encrypted = fields.boolean('encrypted');
+    const deleteWithInstance = fields.boolean('deleteWithInstance');
+    const autoSnapshotPolicyId = fields.text('autoSnapshotPolicyId', disk.autoSnapshotPolicyId);
     fields.end();
+    if (encrypted !== undefined) disk.encrypted = encrypted;
+    if (deleteWithInstance !== undefined) disk.deleteWithInstance = deleteWithInstance;
+    disk.autoSnapshotPolicyId = autoSnapshotPolicyId;
     if (lock !== '-') disk.locks = lock === '' ? [] : [lock];
     if (portable !== undefined) disk.portable = portable;
     if (category !== '') {
@@ -235,9 +277,21 @@ const routes: Record<string, Route> = {
     if (snapshot === undefined) throw new BadRequest(`no snapshot ${rest}`, 404);
     const doomed = fields.boolean('doomed');
     const copyOf = fields.text('copyOf');
+    const automatic = fields.boolean('automatic');
+    const archived = fields.boolean('archived');
+    const encrypted = fields.boolean('encrypted');
+    const retentionDays = fields.number('retentionDays');
+    const createdAt = fields.text('createdAt', snapshot.createdAt);
+    const sourceDiskId = fields.text('sourceDiskId', snapshot.sourceDiskId);
     fields.end();
     if (doomed !== undefined) snapshot.doomed = doomed;
     if (copyOf !== '') snapshot.copyOf = copyOf;
+    if (automatic !== undefined) snapshot.automatic = automatic;
+    if (archived !== undefined) snapshot.archived = archived;
+    if (encrypted !== undefined) snapshot.encrypted = encrypted;
+    if (retentionDays !== undefined) snapshot.retentionDays = retentionDays;
+    snapshot.createdAt = createdAt;
+    snapshot.sourceDiskId = sourceDiskId;
     return snapshot;
   },
 

@@ -47,7 +47,7 @@ export interface StartedSimulator {
 }
 
 const newWorld = (options: SimulatorOptions): World => ({
-  format: 1,
+  format: 2,
   regionId: options.regionId,
   accessKeyId: options.accessKeyId ?? `simulator-${randomBytes(6).toString('hex')}`,
   accessKeySecret: options.accessKeySecret ?? randomBytes(15).toString('hex'),
@@ -65,6 +65,8 @@ const newWorld = (options: SimulatorOptions): World => ({
   faults: [],
   held: [],
   guestAnswers: [],
+  diskQuantities: {},
+  soldOut: [],
   throttle: {},
   incidents: [],
   scene: null,

@@ -719,7 +719,7 @@ const describeCloudAssistantStatus: Handler = (call) => {
       InstanceCloudAssistantStatus: shown.map((instance) => ({
         InstanceId: instance.id,
         CloudAssistantStatus: String(region.agentOnline(instance)),
-        CloudAssistantVersion: '2.2.4.1012',
+        CloudAssistantVersion: instance.agentInstalled ? '2.2.4.1012' : '',
         LastHeartbeatTime: instance.lastHeartbeat,
         OSType: instance.osType === 'linux' ? 'Linux' : 'Windows',
         InvocationCount: instance.invocationCount,

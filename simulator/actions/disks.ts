@@ -2,7 +2,15 @@
 import type { Region } from '../engine/region.ts';
 import { serialOf } from '../engine/region.ts';
 import { ApiError, invalidParameter, missingParameter } from '../protocol/api-error.ts';
-import { type DiskState, type DiskStatus, isEssdFamily, isoSeconds, type SnapshotState } from '../state/model.ts';
+import {
+  dataDiskSizes,
+  diskQuantityOf,
+  type DiskState,
+  type DiskStatus,
+  isEssdFamily,
+  isoSeconds,
+  type SnapshotState,
+} from '../state/model.ts';
 import {
   type Call,
   descriptionOf,
@@ -24,19 +32,14 @@ import {
 } from './call.ts';
 import { page } from './paging.ts';
 
-/** GiB a data disk may have, by category; `cloud_essd` also by performance level. */
-const sizes: Record<string, readonly [min: number, max: number]> = {
-  cloud: [5, 2_000],
-  cloud_efficiency: [20, 32_768],
-  cloud_ssd: [20, 32_768],
-  'cloud_essd/PL0': [1, 65_536],
-  'cloud_essd/PL1': [20, 65_536],
-  'cloud_essd/PL2': [461, 65_536],
-  'cloud_essd/PL3': [1_261, 65_536],
-  cloud_auto: [1, 65_536],
-  cloud_essd_entry: [10, 32_768],
-};
-const categories = ['cloud', 'cloud_efficiency', 'cloud_ssd', 'cloud_essd', 'cloud_auto', 'cloud_essd_entry'] as const;
+export const categories = [
+  'cloud',
+  'cloud_efficiency',
+  'cloud_ssd',
+  'cloud_essd',
+  'cloud_auto',
+  'cloud_essd_entry',
+] as const;
 const diskStatuses = ['Creating', 'Available', 'Attaching', 'In_use', 'Detaching', 'ReIniting', 'All'] as const;
 
 function visible(region: Region, disk: DiskState): { status: DiskStatus; attachment: DiskState['attachment'] } {
@@ -76,8 +79,8 @@ function wireDisk(region: Region, disk: DiskState): Record<string, unknown> {
     DeleteWithInstance: disk.deleteWithInstance,
     DeleteAutoSnapshot: disk.deleteAutoSnapshot,
     EnableAutoSnapshot: true,
-    EnableAutomatedSnapshotPolicy: false,
-    AutoSnapshotPolicyId: '',
+    EnableAutomatedSnapshotPolicy: disk.autoSnapshotPolicyId !== '',
+    AutoSnapshotPolicyId: disk.autoSnapshotPolicyId,
     Encrypted: disk.encrypted,
     KMSKeyId: disk.kmsKeyId,
     BurstingEnabled: disk.burstingEnabled,
@@ -149,11 +152,11 @@ function snapshotForDisk(call: Call, category: string): SnapshotState | undefine
   const id = call.p.text('SnapshotId');
   if (id === undefined) return undefined;
   const snapshot = findSnapshot(call, id);
-  if (snapshot.status === 'failed') {
+  if (snapshot.status === 'failed' || snapshot.archived) {
     throw new ApiError(
       'OperationDenied.SnapshotNotAllowed',
       403,
-      'The specified snapshot failed and cannot create a disk.',
+      `The specified snapshot ${snapshot.archived ? 'is archived' : 'failed'} and cannot create a disk.`,
     );
   }
   // Bytes that have not been uploaded yet are within reach of the ESSD family only.
@@ -176,6 +179,13 @@ const createDisk: Handler = (call) => {
   checkZone(call, zoneId);
   const category =
     oneOf(call, 'DiskCategory', categories, 'InvalidDataDiskCategory.ValueNotSupported', 403) ?? ('cloud' as const);
+  if (region.world.soldOut.includes(`${zoneId}/${category}`)) {
+    throw new ApiError(
+      'InvalidDataDiskCategory.NotSupported',
+      400,
+      `A disk of category ${category} cannot be created in zone ${zoneId}.`,
+    );
+  }
   const level = oneOf(call, 'PerformanceLevel', ['PL0', 'PL1', 'PL2', 'PL3'], 'InvalidPerformanceLevel.Malformed', 400);
   if (level !== undefined && category !== 'cloud_essd') {
     throw new ApiError(
@@ -193,7 +203,9 @@ const createDisk: Handler = (call) => {
     throw new ApiError('InvalidDiskSize.TooSmall', 403, 'Specified disk size is less than the size of the snapshot.');
   }
   const sizeGiB = Math.max(asked ?? 0, least);
-  const [min, max] = sizes[performanceLevel === '' ? category : `${category}/${performanceLevel}`] ?? [1, 65_536];
+  const [min, max] = dataDiskSizes[performanceLevel === '' ? category : `${category}/${performanceLevel}`] ?? [
+    1, 65_536,
+  ];
   if (sizeGiB < min || sizeGiB > max) {
     throw new ApiError(
       'InvalidDiskSize.NotSupported',
@@ -237,6 +249,7 @@ const createDisk: Handler = (call) => {
     deleteAutoSnapshot: true,
     encrypted,
     kmsKeyId,
+    autoSnapshotPolicyId: '',
     burstingEnabled,
     provisionedIops,
     multiAttach,
@@ -293,12 +306,9 @@ const attachDisk: Handler = (call) => {
       'The number of disks that are being attached to the instance at the same time exceeds the limit.',
     );
   }
-  if (others.length >= instance.diskQuantity) {
-    throw new ApiError(
-      'InstanceDiskLimitExceeded',
-      403,
-      `The specified instance has the maximum of ${instance.diskQuantity} disks.`,
-    );
+  const limit = diskQuantityOf(region.world, instance.instanceType);
+  if (others.length >= limit) {
+    throw new ApiError('InstanceDiskLimitExceeded', 403, `The specified instance has the maximum of ${limit} disks.`);
   }
   const withInstance = p.boolean('DeleteWithInstance') ?? false;
   if (withInstance && disk.multiAttach) {
@@ -400,8 +410,8 @@ const resetDisk: Handler = (call) => {
   if (/^(ephemeral|local|elastic_ephemeral)/.test(disk.category)) {
     throw new ApiError('DiskCategory.OperationNotSupported', 400, 'The category of the disk does not support this.');
   }
-  if (snapshot.copyOf !== '') {
-    throw new ApiError('OperationDenied', 403, 'A copy of a snapshot cannot reset a disk.');
+  if (snapshot.copyOf !== '' || snapshot.archived) {
+    throw new ApiError('OperationDenied', 403, 'A copy of a snapshot or an archived one cannot reset a disk.');
   }
   if (snapshot.sourceDiskId !== disk.id || (snapshot.encrypted && !disk.encrypted)) {
     throw new ApiError(
@@ -488,9 +498,9 @@ const resizeDisk: Handler = (call) => {
   if (unfinishedSnapshots(call, disk.id).length > 0) {
     throw new ApiError('DiskCreatingSnapshot', 403, 'A snapshot of the specified disk is being created.');
   }
-  const [, max] = sizes[disk.performanceLevel === '' ? disk.category : `${disk.category}/${disk.performanceLevel}`] ?? [
-    1, 65_536,
-  ];
+  const [, max] = dataDiskSizes[
+    disk.performanceLevel === '' ? disk.category : `${disk.category}/${disk.performanceLevel}`
+  ] ?? [1, 65_536];
   if (size <= disk.sizeGiB) {
     throw new ApiError('InvalidDiskSize.TooSmall', 403, `The new size must be greater than ${disk.sizeGiB} GiB.`);
   }
@@ -528,7 +538,81 @@ const resizeDisk: Handler = (call) => {
   return {};
 };
 
+/** What a zone offers of data disks. Other resources are not modelled, and a zone of another region has nothing. */
+const describeAvailableResource: Handler = (call) => {
+  const { p, region } = call;
+  const destination = oneOf(
+    call,
+    'DestinationResource',
+    ['Zone', 'IoOptimized', 'InstanceType', 'Network', 'ddh', 'SystemDisk', 'DataDisk'],
+    'InvalidParameter',
+    400,
+  );
+  const kind = oneOf(
+    call,
+    'ResourceType',
+    ['instance', 'disk', 'reservedinstance', 'ddh'],
+    'InvalidResourceType.ValueNotSupported',
+    403,
+  );
+  if (destination !== 'DataDisk' || kind !== 'disk') {
+    throw new ApiError(
+      'UnsupportedParameter',
+      400,
+      'The simulator answers DestinationResource=DataDisk with ResourceType=disk only.',
+    );
+  }
+  const chargeType = oneOf(
+    call,
+    'InstanceChargeType',
+    ['PrePaid', 'PostPaid'],
+    'InvalidInstanceChargeType.NotFound',
+    404,
+  );
+  const wanted = oneOf(call, 'DataDiskCategory', categories, 'InvalidDataDiskCategory.ValueNotSupported', 403);
+  const { regionId, soldOut } = region.world;
+  const zones = ['h', 'i', 'j'].map((letter) => `${regionId}-${letter}`);
+  const zone = p.text('ZoneId');
+  const rows = zones.filter((each) => zone === undefined || zone === each);
+  if (rows.length === 0 || chargeType === 'PrePaid') return { AvailableZones: {} };
+  return {
+    AvailableZones: {
+      AvailableZone: rows.map((ZoneId) => ({
+        RegionId: regionId,
+        ZoneId,
+        Status: 'Available',
+        StatusCategory: 'WithStock',
+        AvailableResources: {
+          AvailableResource: [
+            {
+              Type: 'DataDisk',
+              SupportedResources: {
+                SupportedResource: categories
+                  .filter((category) => wanted === undefined || wanted === category)
+                  .map((category) => {
+                    const has = !soldOut.includes(`${ZoneId}/${category}`);
+                    // Of cloud_essd the size of its smallest performance level.
+                    const [Min, Max] = dataDiskSizes[category] ?? dataDiskSizes[`${category}/PL0`] ?? [1, 65_536];
+                    return {
+                      Value: category,
+                      Status: has ? 'Available' : 'SoldOut',
+                      StatusCategory: has ? 'WithStock' : 'WithoutStock',
+                      Min,
+                      Max,
+                      Unit: 'GiB',
+                    };
+                  }),
+              },
+            },
+          ],
+        },
+      })),
+    },
+  };
+};
+
 export const diskActions = {
+  DescribeAvailableResource: describeAvailableResource,
   DescribeDisks: describeDisks,
   CreateDisk: createDisk,
   AttachDisk: attachDisk,

@@ -1,7 +1,7 @@
 /** Instances: describe, stop, start, reboot. */
 import type { Region } from '../engine/region.ts';
-import { ApiError } from '../protocol/api-error.ts';
-import type { InstanceState } from '../state/model.ts';
+import { ApiError, invalidParameter } from '../protocol/api-error.ts';
+import { diskQuantityOf, type InstanceState, instanceTypes } from '../state/model.ts';
 import {
   type Call,
   findInstance,
@@ -45,7 +45,8 @@ function wireInstance(region: Region, instance: InstanceState): Record<string, u
     CreationTime: `${instance.createdAt.slice(0, 16)}Z`,
     StartTime: instance.startedAt === '' ? '' : `${instance.startedAt.slice(0, 16)}Z`,
     ExpiredTime: '2099-12-31T15:59Z',
-    AutoReleaseTime: '',
+    AutoReleaseTime: instance.autoReleaseTime,
+    KeyPairName: instance.keyPairName,
     SerialNumber: instance.id.slice(2),
     ResourceGroupId: '',
     OperationLocks: { LockReason: instance.locks.map((LockReason) => ({ LockReason, LockMsg: '' })) },
@@ -106,6 +107,34 @@ const describeInstanceStatus: Handler = (call) => {
   return {
     ...fields,
     InstanceStatuses: { InstanceStatus: shown.map(({ id, status }) => ({ InstanceId: id, Status: status })) },
+  };
+};
+
+const describeInstanceTypes: Handler = (call) => {
+  const { p, region } = call;
+  const wanted = p.list('InstanceTypes');
+  if (wanted.length > 10) throw invalidParameter('InstanceTypes', 'at most 10 instance types');
+  const family = p.text('InstanceTypeFamily');
+  const familyOf = (type: string): string => type.split('.').slice(0, 2).join('.');
+  const rows = Object.entries(instanceTypes)
+    .map(([id, type], index) => ({ seq: index + 1, id, ...type }))
+    .filter(
+      ({ id }) => (wanted.length === 0 || wanted.includes(id)) && (family === undefined || family === familyOf(id)),
+    );
+  const { rows: shown, fields } = page(call, rows, { pageSize: 100, maxResults: 100, noPageNumbers: true });
+  return {
+    NextToken: fields['NextToken'],
+    InstanceTypes: {
+      InstanceType: shown.map(({ id, cpu, memoryGiB }) => ({
+        InstanceTypeId: id,
+        InstanceTypeFamily: familyOf(id),
+        CpuCoreCount: cpu,
+        MemorySize: memoryGiB,
+        CpuArchitecture: 'X86',
+        DiskQuantity: diskQuantityOf(region.world, id),
+        NvmeSupport: 'supported',
+      })),
+    },
   };
 };
 
@@ -230,6 +259,7 @@ const plural =
 export const instanceActions = {
   DescribeInstances: describeInstances,
   DescribeInstanceStatus: describeInstanceStatus,
+  DescribeInstanceTypes: describeInstanceTypes,
   StopInstance: singular('stop'),
   StartInstance: singular('start'),
   RebootInstance: singular('reboot'),

@@ -9,6 +9,8 @@ export interface PageLimits {
   readonly maxResults: number;
   /** The action has NextToken only, with `maxResults` rows a page. */
   readonly tokensOnly?: boolean;
+  /** The action has no page numbers: without MaxResults a page has `maxResults` rows. */
+  readonly noPageNumbers?: boolean;
 }
 
 interface Row {
@@ -27,7 +29,8 @@ export function page<T extends Row>(call: Call, all: readonly T[], limits: PageL
   const rows = [...all].sort((a, b) => b.seq - a.seq);
   if (limits.maxResults > 0) {
     const token = call.p.text('NextToken');
-    const asked = limits.tokensOnly === true ? limits.maxResults : call.p.integer('MaxResults');
+    const whole = limits.noPageNumbers === true ? limits.maxResults : undefined;
+    const asked = limits.tokensOnly === true ? limits.maxResults : (call.p.integer('MaxResults') ?? whole);
     if (token !== undefined || asked !== undefined) {
       if (asked !== undefined && asked < 1) throw invalidParameter('MaxResults', 'it must be at least 1');
       const size = Math.min(limits.maxResults, Math.max(10, asked ?? 10));

@@ -56,8 +56,9 @@ function wireSnapshot(region: Region, snapshot: SnapshotState): Record<string, u
     SourceStorageType: 'disk',
     SourceSnapshotId: snapshot.copyOf,
     SourceRegionId: snapshot.copyOf === '' ? '' : region.world.regionId,
-    SnapshotType: 'user',
-    Category: 'standard',
+    // What the answer calls `timer`, a filter calls `auto`.
+    SnapshotType: snapshot.automatic ? 'timer' : 'user',
+    Category: snapshot.archived ? 'archive' : 'standard',
     InstantAccess: isEssdFamily(snapshot.sourceCategory),
     Encrypted: snapshot.encrypted,
     KMSKeyId: snapshot.kmsKeyId,
@@ -93,8 +94,8 @@ const describeSnapshots: Handler = (call) => {
     (snapshot) =>
       (ids === undefined || ids.includes(snapshot.id)) &&
       (status === undefined || status === 'all' || status === snapshot.status) &&
-      (type === undefined || type !== 'auto') &&
-      (category === undefined || category === 'Standard') &&
+      (type === undefined || type === 'all' || (type === 'auto') === snapshot.automatic) &&
+      (category === undefined || category === (snapshot.archived ? 'archive' : 'Standard')) &&
       is(kind, snapshot.sourceDiskKind) &&
       is(p.text('DiskId'), snapshot.sourceDiskId) &&
       is(p.boolean('Encrypted'), snapshot.encrypted) &&
@@ -154,7 +155,7 @@ const createSnapshot: Handler = (call) => {
       ? new ApiError('QuotaExceed.ConcurrentSnapshotQuota', 403, 'Ten snapshots of the disk are being created already.')
       : new ApiError('IncorrectDiskStatus.CreatingSnapshot', 403, 'A snapshot of the disk is being created already.');
   }
-  if (region.snapshotsOf(disk.id).length >= manualSnapshotLimit) {
+  if (region.snapshotsOf(disk.id).filter((other) => !other.automatic).length >= manualSnapshotLimit) {
     throw new ApiError('QuotaExceed.Snapshot', 403, `The disk has the maximum of ${manualSnapshotLimit} snapshots.`);
   }
   const snapshot: SnapshotState = {
@@ -178,6 +179,8 @@ const createSnapshot: Handler = (call) => {
     finishAt: 0,
     doomed: false,
     copyOf: '',
+    automatic: false,
+    archived: false,
   };
   call.effect();
   region.world.snapshots[snapshot.id] = snapshot;

@@ -7,16 +7,20 @@ import { type ActionName, type ActionShape, actionTable } from './action-table.t
 const remarks: Record<ActionName, string> = {
   DescribeInstances: 'Networks, security groups and images are constant or empty in the answer.',
   DescribeInstanceStatus: 'Page numbers only, at most 50 rows a page.',
+  DescribeInstanceTypes: 'A handful of types; what the plan of a rollback reads of them.',
+  DescribeAvailableResource:
+    'Data disks (`DestinationResource=DataDisk`, `ResourceType=disk`) of three zones only; anything else is an `UnsupportedParameter`.',
   DescribeDisks:
     'Both paging styles; 10 rows unless asked for more. For a moment after AttachDisk it still shows the old state.',
-  DescribeSnapshots: 'CreationTime is empty until the point in time is cut. Only manual (`user`) snapshots exist.',
+  DescribeSnapshots:
+    'CreationTime is empty until the point in time is cut. Automatic and archived ones exist where a test makes them so.',
   CreateSnapshot:
     'The bytes are copied at the cut, some seconds after the call. ESSD family: Available before accomplished. Fails when the instance is stopped or rebooted meanwhile (switch `stopFailsSnapshots`).',
   DeleteSnapshot: 'Also cancels a progressing one. Unknown ids: switch `deleteUnknownSnapshot`.',
   ResetDisk:
     'Really puts the bytes back. Switches: `statusDuringReset`, `sizeAfterReset`, `availableSnapshotBlocksReset`.',
   CreateDisk: 'From a size or from a snapshot; pay-as-you-go. Quotas of the account are not modelled.',
-  AttachDisk: 'One at a time per instance, at most 17 disks each.',
+  AttachDisk: 'One at a time per instance, as many as its type takes (17).',
   DetachDisk: 'Data disks only; one at a time per instance.',
   DeleteDisk: 'A new disk from a snapshot answers `IncorrectDiskStatus.Initializing` for a while.',
   ModifyDiskAttribute: '',
@@ -90,7 +94,7 @@ export function renderCoverage(): string {
     '- Permissions (RAM), quotas of the account, billing; one access key with all rights. An STS token is accepted unread.',
     '- More than one region in one process; networks, images, security groups; instances are made by scenes, not by RunInstances.',
     '- Subscription (`PrePaid`) resources, regional and local disks, attaching one disk to several instances at once.',
-    '- Snapshot-consistent groups, locks, archiving and copying of snapshots, automatic snapshot policies.',
+    '- Snapshot-consistent groups, locks, archiving and copying of snapshots, what automatic snapshot policies do.',
     '- Saved commands (CreateCommand, InvokeCommand), commands on a schedule or at boot, output to OSS.',
     '- Answers in XML. HTTPS.',
     "- Durations are orders of magnitude (`simulator/state/model.ts`), not the service's: none is published.",

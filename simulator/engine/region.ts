@@ -416,7 +416,12 @@ export class Region {
 
   /** Whether Cloud Assistant would call the instance's agent alive. */
   agentOnline(instance: InstanceState): boolean {
-    return instance.status === 'Running' && !instance.agentOffline && this.agentsUp.has(instance.id);
+    return (
+      instance.status === 'Running' &&
+      !instance.agentOffline &&
+      instance.agentInstalled &&
+      this.agentsUp.has(instance.id)
+    );
   }
 
   incident(what: string, error: unknown): void {
@@ -493,7 +498,8 @@ export class Region {
       if (!same()) return;
       if (answers) {
         misses = 0;
-        if (!this.instance(instanceId).agentOffline) this.instance(instanceId).lastHeartbeat = isoSeconds(Date.now());
+        const { agentOffline, agentInstalled } = this.instance(instanceId);
+        if (!agentOffline && agentInstalled) this.instance(instanceId).lastHeartbeat = isoSeconds(Date.now());
         if (!this.agentsUp.has(instanceId)) {
           this.agentsUp.add(instanceId);
           this.saveSoon();

@@ -30,6 +30,8 @@ export interface DiskState {
   deleteAutoSnapshot: boolean;
   encrypted: boolean;
   kmsKeyId: string;
+  /** Empty: no policy takes automatic snapshots of it. */
+  autoSnapshotPolicyId: string;
   burstingEnabled: boolean;
   provisionedIops: number | null;
   multiAttach: boolean;
@@ -69,8 +71,12 @@ export interface SnapshotState {
   finishAt: number;
   /** Set by a fault: it will end as `failed`. */
   doomed: boolean;
-  /** A copy of another snapshot (scenes only): cannot be used for ResetDisk. */
+  /** A copy of another snapshot (set by a test): cannot be used for ResetDisk. */
   copyOf: string;
+  /** Taken by an automatic snapshot policy (set by a test). */
+  automatic: boolean;
+  /** In archive storage (set by a test): good for neither ResetDisk nor CreateDisk. */
+  archived: boolean;
 }
 
 export type InstanceStatus = 'Pending' | 'Starting' | 'Running' | 'Stopping' | 'Stopped';
@@ -89,7 +95,9 @@ export interface InstanceState {
   memoryMiB: number;
   osType: 'linux' | 'windows';
   osName: string;
-  diskQuantity: number;
+  keyPairName: string;
+  /** When the service would release it by itself; shown, never done. Empty: never. */
+  autoReleaseTime: string;
   createdAt: string;
   startedAt: string;
   locks: string[];
@@ -99,6 +107,8 @@ export interface InstanceState {
   /** Wall time of the last heartbeat; empty when there was none since the boot. */
   lastHeartbeat: string;
   agentOffline: boolean;
+  /** Without it the instance has no Cloud Assistant at all. */
+  agentInstalled: boolean;
   invocationCount: number;
   lastInvokedAt: string;
 }
@@ -236,7 +246,7 @@ export interface GuestAnswer {
 }
 
 export interface World {
-  format: 1;
+  format: 2;
   regionId: string;
   accessKeyId: string;
   accessKeySecret: string;
@@ -257,6 +267,10 @@ export interface World {
   guestAnswers: GuestAnswer[];
   /** Calls per minute and action; `*` for all others. Empty: no limit. */
   throttle: Record<string, number>;
+  /** Disks that an instance of a type takes, where a test has changed it. */
+  diskQuantities: Record<string, number>;
+  /** Data disks that cannot be had, as `zone/category`. */
+  soldOut: string[];
   incidents: string[];
   scene: Scene | null;
 }
@@ -310,6 +324,30 @@ export const defaultSwitches = (): Switches =>
   Object.fromEntries(Object.entries(switchChoices).map(([name, choices]) => [name, choices[0]])) as Switches;
 
 export const GiB = 1024 ** 3;
+
+/** What DescribeInstanceTypes knows; DiskQuantity counts the system disk. */
+export const instanceTypes: Readonly<Record<string, { cpu: number; memoryGiB: number; diskQuantity: number }>> = {
+  'ecs.g6.large': { cpu: 2, memoryGiB: 8, diskQuantity: 17 },
+  'ecs.g7.large': { cpu: 2, memoryGiB: 8, diskQuantity: 17 },
+  'ecs.g7.xlarge': { cpu: 4, memoryGiB: 16, diskQuantity: 17 },
+  'ecs.c7.large': { cpu: 2, memoryGiB: 4, diskQuantity: 17 },
+};
+
+export const diskQuantityOf = (world: World, instanceType: string): number =>
+  world.diskQuantities[instanceType] ?? instanceTypes[instanceType]?.diskQuantity ?? 17;
+
+/** GiB a data disk may have, by category; `cloud_essd` also by performance level. */
+export const dataDiskSizes: Readonly<Record<string, readonly [min: number, max: number]>> = {
+  cloud: [5, 2_000],
+  cloud_efficiency: [20, 32_768],
+  cloud_ssd: [20, 32_768],
+  'cloud_essd/PL0': [1, 65_536],
+  'cloud_essd/PL1': [20, 65_536],
+  'cloud_essd/PL2': [461, 65_536],
+  'cloud_essd/PL3': [1_261, 65_536],
+  cloud_auto: [1, 65_536],
+  cloud_essd_entry: [10, 32_768],
+};
 
 /** The service's second-precision time. */
 export const isoSeconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;

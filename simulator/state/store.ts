@@ -70,6 +70,6 @@ export function loadWorld(stateDir: string): World | undefined {
     throw error;
   }
   const world = JSON.parse(text) as World;
-  if (world.format !== 1) throw new Error(`${worldFile(stateDir)} was written by another version of the simulator`);
+  if (world.format !== 2) throw new Error(`${worldFile(stateDir)} was written by another version of the simulator`);
   return world;
 }

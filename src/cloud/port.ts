@@ -2,7 +2,8 @@
  * The verbs this product needs of the ECS API in one region. One call each, no retries and no waiting: both belong to
  * Temporal. Every rejection is a `CloudError`.
  */
-import type { Agent, Disk, Instance, Invocation, Snapshot } from './types.ts';
+import type { CloudError } from './errors.ts';
+import type { Agent, Disk, DiskOffer, Instance, Invocation, Snapshot } from './types.ts';
 
 export interface EcsRegion {
   readonly regionId: string;
@@ -15,6 +16,12 @@ export interface EcsRegion {
   agents(instanceIds: readonly string[]): Promise<Map<string, Agent>>;
 
   snapshotsOf(diskId: string): Promise<Snapshot[]>;
+  /** Every disk attached to the instance, system disk included. */
+  disksOf(instanceId: string): Promise<Disk[]>;
+  /** How many disks an instance of this type takes, system disk included. Undefined when the service does not say. */
+  diskLimit(instanceType: string): Promise<number | undefined>;
+  /** The categories of data disk that the zone knows; empty when the service does not say. */
+  diskOffers(zoneId: string): Promise<DiskOffer[]>;
   disksTagged(tags: Readonly<Record<string, string>>): Promise<Disk[]>;
   snapshotsTagged(tags: Readonly<Record<string, string>>): Promise<Snapshot[]>;
 
@@ -47,6 +54,13 @@ export interface EcsRegion {
    * answer is thrown.
    */
   probeReset(diskId: string, snapshotId: string): Promise<'idle' | 'in-progress'>;
+  /**
+   * The same calls with DryRun, which changes nothing: undefined when the service would do it now, otherwise its refusal.
+   * What says nothing about the request, such as throttling or wrong credentials, is thrown.
+   */
+  dryRunReset(diskId: string, snapshotId: string): Promise<CloudError | undefined>;
+  dryRunStop(instanceId: string): Promise<CloudError | undefined>;
+  dryRunStart(instanceId: string): Promise<CloudError | undefined>;
   attachDisk(diskId: string, instanceId: string): Promise<void>;
   detachDisk(diskId: string, instanceId: string): Promise<void>;
   deleteDisk(diskId: string): Promise<void>;

@@ -14,6 +14,12 @@ export interface Disk {
   /** Empty for disks made before 2020-06-10. */
   readonly serial: string;
   readonly sourceSnapshotId?: string;
+  /** Released together with its instance. */
+  readonly deleteWithInstance: boolean;
+  /** Its automatic snapshots are deleted together with it. */
+  readonly deleteAutoSnapshot: boolean;
+  /** Absent: no policy takes automatic snapshots of it. */
+  readonly autoSnapshotPolicyId?: string;
   /** Every instance it is attached to (or being attached to or detached from). */
   readonly attachedTo: readonly string[];
   readonly locks: readonly string[];
@@ -24,16 +30,21 @@ export interface Snapshot {
   readonly id: string;
   /** `progressing`, `accomplished`, `failed`. */
   readonly status: string;
+  readonly kind: 'manual' | 'automatic';
   /** Usable for ResetDisk and CreateDisk; ESSD snapshots are long before they are accomplished. */
   readonly available: boolean;
   /** Empty until the point in time is cut. */
   readonly createdAt: string;
   readonly progressPercent: number;
   readonly sourceDiskId: string;
+  /** Set for a copy of another snapshot (CopySnapshot). */
+  readonly copyOf?: string;
   readonly sourceDiskKind: 'system' | 'data';
   readonly sourceDiskSizeGiB: number;
   readonly encrypted: boolean;
+  /** `standard`, `flash` or `archive`; the service writes it with and without a capital. */
   readonly category: string;
+  /** Absent: kept until somebody deletes it. */
   readonly retentionDays?: number;
   readonly tags: Readonly<Record<string, string>>;
 }
@@ -48,11 +59,20 @@ export interface Instance {
   readonly zoneId: string;
   readonly osType: 'linux' | 'windows';
   readonly osName: string;
+  readonly instanceType: string;
+  /** When it was last started, to the minute. Empty when it never was. */
+  readonly startedAt: string;
+  /** When the service releases it by itself. */
+  readonly releasedAt?: string;
+  /** Bound to it for logging in. */
+  readonly keyPairName?: string;
   readonly locks: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
 }
 
 export interface Agent {
   readonly instanceId: string;
+  readonly installed: boolean;
   /** A heartbeat within the last two minutes. */
   readonly online: boolean;
 }
@@ -68,4 +88,12 @@ export interface Invocation {
   readonly output: Buffer;
   /** Bytes of output the service threw away. */
   readonly dropped: number;
+}
+
+/** What can be had of one category of data disk in one zone, by the service's own word. */
+export interface DiskOffer {
+  readonly category: string;
+  readonly available: boolean;
+  readonly minGiB?: number;
+  readonly maxGiB?: number;
 }

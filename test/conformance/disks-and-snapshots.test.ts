@@ -346,14 +346,35 @@ describe.skipIf(live)('disks', () => {
     await probe.diskBecomes(diskId, 'In_use');
   });
 
+  it('automatic and archived snapshots: shown, filtered by, and what they are good for', async () => {
+    const id = await probe.finishedSnapshot(scene.dataDiskId);
+    const found = async (fields: Partial<ecs.DescribeSnapshotsRequest>) => {
+      const { regionId } = service;
+      const request = new ecs.DescribeSnapshotsRequest({ regionId, diskId: scene.dataDiskId, ...fields });
+      return (await probe.client.describeSnapshots(request)).body?.snapshots?.snapshot?.length;
+    };
+    await control(service, 'POST', `snapshots/${id}`, { automatic: true, retentionDays: 3 });
+    expect(await probe.snapshot(id)).toMatchObject({ snapshotType: 'timer', retentionDays: 3 });
+    expect([await found({ snapshotType: 'auto' }), await found({ snapshotType: 'user' })]).toEqual([1, 0]);
+    await control(service, 'POST', `snapshots/${id}`, { archived: true });
+    expect((await probe.snapshot(id))?.category).toBe('archive');
+    expect([await found({ category: 'archive' }), await found({ category: 'Standard' })]).toEqual([1, 0]);
+    expect(await codeOf(probe.createDisk(scene.zoneId, { snapshotId: id }))).toBe(
+      'OperationDenied.SnapshotNotAllowed 403',
+    );
+    await probe.stop(scene.instanceId);
+    expect(await codeOf(probe.reset(scene.dataDiskId, id, true))).toBe('OperationDenied 403');
+  });
+
   it('AttachDisk refuses other zones, unportable disks, too many disks, locks', async () => {
     const diskId = await probe.availableDisk(scene.zoneId);
     const elsewhere = await probe.availableDisk(`${service.regionId}-a`);
     expect(await codeOf(probe.attach(elsewhere, scene.instanceId))).toBe('ResourcesNotInSameZone 403');
     expect(await codeOf(probe.attach(diskId, 'i-nothing'))).toBe('InvalidInstanceId.NotFound 404');
-    await control(service, 'POST', `instances/${scene.instanceId}`, { diskQuantity: 2 });
+    await control(service, 'POST', 'instance-types/ecs.g7.large', { diskQuantity: 2 });
     expect(await codeOf(probe.attach(diskId, scene.instanceId))).toBe('InstanceDiskLimitExceeded 403');
-    await control(service, 'POST', `instances/${scene.instanceId}`, { diskQuantity: 17, lock: 'financial' });
+    await control(service, 'POST', 'instance-types/ecs.g7.large', { diskQuantity: 17 });
+    await control(service, 'POST', `instances/${scene.instanceId}`, { lock: 'financial' });
     expect(await codeOf(probe.attach(diskId, scene.instanceId))).toBe('InstanceExpiredOrInArrears 403');
     await control(service, 'POST', `instances/${scene.instanceId}`, { lock: '' });
     await control(service, 'POST', `disks/${diskId}`, { portable: false });

@@ -371,6 +371,79 @@ describe.skipIf(live)('paging and filters', () => {
     expect(idsOf(await list({ status: 'Attaching' }))).toEqual([]);
   });
 
+  it('instance types: by name, in pages, with the number of their disks', async () => {
+    const types = async (fields: Partial<ecs.DescribeInstanceTypesRequest> = {}) =>
+      (await probe.client.describeInstanceTypes(new ecs.DescribeInstanceTypesRequest(fields))).body;
+    const all = await types();
+    expect(all?.nextToken).toBe('');
+    expect(all?.instanceTypes?.instanceType?.map((each) => each.instanceTypeId)).toContain('ecs.g7.large');
+    const one = await types({ instanceTypes: ['ecs.g7.large', 'ecs.none'] });
+    expect(one?.instanceTypes?.instanceType).toMatchObject([{ instanceTypeId: 'ecs.g7.large', diskQuantity: 17 }]);
+    expect((await types({ instanceTypeFamily: 'ecs.c7' }))?.instanceTypes?.instanceType).toHaveLength(1);
+    expect(await codeOf(types({ instanceTypes: Array.from({ length: 11 }, () => 'ecs.g7.large') }))).toBe(
+      'InvalidParameter 400',
+    );
+    expect(await codeOf(types({ cpuArchitecture: 'X86' }))).toBe('UnsupportedParameter 400');
+    await control(service, 'POST', 'instance-types/ecs.g7.large', { diskQuantity: 3 });
+    expect(await types({ instanceTypes: ['ecs.g7.large'] })).toMatchObject({
+      instanceTypes: { instanceType: [{ diskQuantity: 3 }] },
+    });
+    await control(service, 'POST', 'instance-types/ecs.g7.large', { diskQuantity: 17 });
+  });
+
+  it('what a zone offers of data disks, and what is sold out', async () => {
+    const zoneId = `${service.regionId}-h`;
+    const offers = async (fields: Partial<ecs.DescribeAvailableResourceRequest> = {}) => {
+      const answer = await probe.client.describeAvailableResource(
+        new ecs.DescribeAvailableResourceRequest({
+          regionId: service.regionId,
+          destinationResource: 'DataDisk',
+          resourceType: 'disk',
+          zoneId,
+          ...fields,
+        }),
+      );
+      return answer.body?.availableZones?.availableZone;
+    };
+    const essd = async () => {
+      const [zone] = (await offers({ dataDiskCategory: 'cloud_essd' })) ?? [];
+      return zone?.availableResources?.availableResource?.[0]?.supportedResources?.supportedResource;
+    };
+    expect(await offers()).toMatchObject([{ zoneId, status: 'Available', statusCategory: 'WithStock' }]);
+    expect(await essd()).toMatchObject([
+      { value: 'cloud_essd', status: 'Available', min: 1, max: 65_536, unit: 'GiB' },
+    ]);
+    expect(await offers({ zoneId: 'eu-central-1a' })).toBeUndefined();
+    expect(await codeOf(offers({ destinationResource: 'Disk' }))).toBe('InvalidParameter 400');
+    expect(await codeOf(offers({ destinationResource: 'InstanceType' }))).toBe('UnsupportedParameter 400');
+    await control(service, 'POST', `zones/${zoneId}`, { soldOut: 'cloud_essd' });
+    expect(await essd()).toMatchObject([{ status: 'SoldOut', statusCategory: 'WithoutStock' }]);
+    expect(await codeOf(probe.createDisk(zoneId))).toBe('InvalidDataDiskCategory.NotSupported 400');
+    await control(service, 'POST', `zones/${zoneId}`, { onSale: 'cloud_essd' });
+    expect(await essd()).toMatchObject([{ status: 'Available' }]);
+  });
+
+  it('an instance of a scaling group, with a key pair, to be released; one without Cloud Assistant', async () => {
+    const { instanceId } = await probe.scene();
+    await control(service, 'POST', `instances/${instanceId}`, {
+      keyPairName: 'ops',
+      autoReleaseTime: '2099-01-01T00:00Z',
+      scalingGroupId: 'asg-1',
+      agentInstalled: false,
+    });
+    expect(await probe.instance(instanceId)).toMatchObject({
+      keyPairName: 'ops',
+      autoReleaseTime: '2099-01-01T00:00Z',
+      tags: { tag: [{ tagKey: 'acs:autoscaling:scalingGroupId', tagValue: 'asg-1' }] },
+    });
+    const assistant = await probe.client.describeCloudAssistantStatus(
+      new ecs.DescribeCloudAssistantStatusRequest({ regionId: service.regionId, instanceId: [instanceId] }),
+    );
+    expect(assistant.body?.instanceCloudAssistantStatusSet?.instanceCloudAssistantStatus).toMatchObject([
+      { cloudAssistantStatus: 'false', cloudAssistantVersion: '', lastHeartbeatTime: '' },
+    ]);
+  });
+
   it('filters of instances and snapshots', async () => {
     const id = await probe.finishedSnapshot(scene.dataDiskId);
     const snapshots = async (fields: Partial<ecs.DescribeSnapshotsRequest>): Promise<number> =>

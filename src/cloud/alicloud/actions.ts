@@ -4,6 +4,8 @@
  */
 export const ACTIONS = {
   DescribeInstances: 'read',
+  DescribeInstanceTypes: 'read',
+  DescribeAvailableResource: 'read',
   DescribeDisks: 'read',
   DescribeSnapshots: 'read',
   DescribeInvocationResults: 'read',

@@ -3,13 +3,13 @@
  * and the world can be re-read in between. Every rejection is a `CloudError` without keys, scripts or addresses of
  * requests in it.
  */
-import { CloudError } from '../errors.ts';
+import { CloudError, type CloudErrorKind } from '../errors.ts';
 import type { Ecs, EcsRegion } from '../port.ts';
 import type { Agent, Disk, Instance, Invocation, Snapshot } from '../types.ts';
 import type { Action } from './actions.ts';
 import { type AccessKey, type CredentialSource, chainedCredentials, fixedCredentials } from './credentials.ts';
 import { DeadlineExceeded, MalformedAnswer, toCloudError } from './failures.ts';
-import { required, toAgent, toDisk, toInstance, toInvocation, toSnapshot } from './models.ts';
+import { required, toAgent, toDisk, toDiskOffers, toInstance, toInvocation, toSnapshot } from './models.ts';
 import { type Credential, type EcsClient, type Runtime, type Sdk, loadSdk } from './sdk.ts';
 
 export interface EcsEndpoint {
@@ -37,6 +37,17 @@ const AGENTS_PER_CALL = 50;
 const MAX_PAGES = 1_000;
 /** DescribeInvocationResults takes one id, so many ids are many calls. */
 const PARALLEL_INVOCATIONS = 8;
+/** How a passed dry run ends: with an error. StopInstances and StartInstances use the second. */
+const PASSED: ReadonlySet<string> = new Set(['DryRunOperation', 'DRYRUN.SUCCESS']);
+/** Kinds that answer a dry run's question; the others say nothing about it. */
+const ANSWERS: ReadonlySet<CloudErrorKind> = new Set([
+  'denied',
+  'notFound',
+  'conflict',
+  'quota',
+  'invalid',
+  'notReady',
+] satisfies CloudErrorKind[]);
 /** What RunCommand takes after Base64 when the command is not kept. */
 const MAX_SCRIPT_BASE64 = 24 * 1024;
 
@@ -180,6 +191,42 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
     check(action, what, () => required(body.requestId, 'RequestId'));
   };
 
+  /** Sends a call with DryRun. Undefined when it passed. */
+  async function dryRun(
+    action: Action,
+    send: (
+      client: EcsClient,
+      models: Sdk['models'],
+      runtime: Runtime,
+    ) => Promise<Reply<{ requestId?: string | undefined }>>,
+    subject: string,
+  ): Promise<CloudError | undefined> {
+    const what = `${subject} (dry run)`;
+    try {
+      await call(action, send, { what, dryRun: true });
+    } catch (error) {
+      if (!(error instanceof CloudError)) throw error;
+      if (PASSED.has(error.code)) return undefined;
+      if (!ANSWERS.has(error.kind)) throw error;
+      return error;
+    }
+    // A passed dry run is an error by contract. An endpoint that says "done" may have done it.
+    throw new CloudError({
+      kind: 'unknownOutcome',
+      action,
+      code: 'DryRunIgnored',
+      message: `${action} ${what}: ${endpoint} answered a dry run as if it had done it`,
+    });
+  }
+
+  const dryRunReset = (diskId: string, snapshotId: string): Promise<CloudError | undefined> =>
+    dryRun(
+      'ResetDisk',
+      (client, models, runtime) =>
+        client.resetDiskWithOptions(new models.ResetDiskRequest({ diskId, snapshotId, dryRun: true }), runtime),
+      `${diskId} to ${snapshotId}`,
+    );
+
   const disksWhere = (
     what: string,
     where: { diskIds?: string; instanceId?: string; tag?: WireTag[] },
@@ -309,6 +356,50 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
     },
 
     snapshotsOf: (diskId) => snapshotsWhere(`of ${diskId}`, { diskId }),
+    disksOf: (instanceId) => disksWhere(`of ${instanceId}`, { instanceId }),
+
+    async diskLimit(instanceType) {
+      const types = await pages(
+        'DescribeInstanceTypes',
+        instanceType,
+        (client, models, runtime, nextToken) =>
+          client.describeInstanceTypesWithOptions(
+            new models.DescribeInstanceTypesRequest({
+              instanceTypes: [instanceType],
+              maxResults: IDS_PER_CALL,
+              ...paged(nextToken),
+            }),
+            runtime,
+          ),
+        (body) => required(body.instanceTypes?.instanceType, 'InstanceTypes'),
+      );
+      return types.find((type) => type.instanceTypeId === instanceType)?.diskQuantity;
+    },
+
+    async diskOffers(zoneId) {
+      const what = `data disks in ${zoneId}`;
+      const body = await call(
+        'DescribeAvailableResource',
+        (client, models, runtime) =>
+          client.describeAvailableResourceWithOptions(
+            new models.DescribeAvailableResourceRequest({
+              regionId,
+              zoneId,
+              resourceType: 'disk',
+              destinationResource: 'DataDisk',
+            }),
+            runtime,
+          ),
+        { what },
+      );
+      return check('DescribeAvailableResource', what, () => {
+        required(body.requestId, 'RequestId');
+        return (body.availableZones?.availableZone ?? [])
+          .filter((zone) => zone.zoneId === zoneId)
+          .flatMap(toDiskOffers);
+      });
+    },
+
     disksTagged: async (tags) => disksWhere('by tag', { tag: someTags('DescribeDisks', tags) }),
     snapshotsTagged: async (tags) => snapshotsWhere('by tag', { tag: someTags('DescribeSnapshots', tags) }),
 
@@ -369,27 +460,30 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
       ),
 
     async probeReset(diskId, snapshotId) {
-      const what = `${diskId} to ${snapshotId} (dry run)`;
-      try {
-        await call(
-          'ResetDisk',
-          (client, models, runtime) =>
-            client.resetDiskWithOptions(new models.ResetDiskRequest({ diskId, snapshotId, dryRun: true }), runtime),
-          { what, dryRun: true },
-        );
-      } catch (error) {
-        if (error instanceof CloudError && error.code === 'DryRunOperation') return 'idle';
-        if (error instanceof CloudError && error.code === 'InvalidOperation.DiskResetInProgress') return 'in-progress';
-        throw error;
-      }
-      // A passed dry run is an error by contract. An endpoint that says "done" may have reset the disk.
-      throw new CloudError({
-        kind: 'unknownOutcome',
-        action: 'ResetDisk',
-        code: 'DryRunIgnored',
-        message: `ResetDisk ${what}: ${endpoint} answered a dry run as if it had done it`,
-      });
+      const refusal = await dryRunReset(diskId, snapshotId);
+      if (refusal === undefined) return 'idle';
+      if (refusal.code === 'InvalidOperation.DiskResetInProgress') return 'in-progress';
+      throw refusal;
     },
+
+    dryRunReset,
+    dryRunStop: (instanceId) =>
+      dryRun(
+        'StopInstance',
+        (client, models, runtime) =>
+          client.stopInstanceWithOptions(
+            new models.StopInstanceRequest({ instanceId, stoppedMode: 'KeepCharging', dryRun: true }),
+            runtime,
+          ),
+        instanceId,
+      ),
+    dryRunStart: (instanceId) =>
+      dryRun(
+        'StartInstance',
+        (client, models, runtime) =>
+          client.startInstanceWithOptions(new models.StartInstanceRequest({ instanceId, dryRun: true }), runtime),
+        instanceId,
+      ),
 
     attachDisk: (diskId, instanceId) =>
       effect(

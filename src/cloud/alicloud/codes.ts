@@ -20,6 +20,8 @@ const rows = (kind: CloudErrorKind, why: string, codes: readonly string[], on?: 
 /** Calls that may be repeated as they are: reads, and effects that carry a ClientToken. */
 const REPEATABLE: ReadonlySet<Action> = new Set<Action>([
   'DescribeInstances',
+  'DescribeInstanceTypes',
+  'DescribeAvailableResource',
   'DescribeDisks',
   'DescribeSnapshots',
   'DescribeInvocationResults',

@@ -3,13 +3,14 @@
  * comes in is optional; what a decision rests on is required here, and its absence is a `MalformedAnswer`.
  */
 import type {
+  DescribeAvailableResourceResponseBodyAvailableZonesAvailableZone as WireZone,
   DescribeCloudAssistantStatusResponseBodyInstanceCloudAssistantStatusSetInstanceCloudAssistantStatus as WireAgent,
   DescribeDisksResponseBodyDisksDisk as WireDisk,
   DescribeInstancesResponseBodyInstancesInstance as WireInstance,
   DescribeInvocationResultsResponseBodyInvocationInvocationResultsInvocationResult as WireInvocation,
   DescribeSnapshotsResponseBodySnapshotsSnapshot as WireSnapshot,
 } from '@alicloud/ecs20140526';
-import type { Agent, Disk, Instance, Invocation, Snapshot } from '../types.ts';
+import type { Agent, Disk, DiskOffer, Instance, Invocation, Snapshot } from '../types.ts';
 import { MalformedAnswer } from './failures.ts';
 
 export function required<T>(value: T | undefined | null, field: string): T {
@@ -53,6 +54,9 @@ export function toDisk(wire: WireDisk): Disk {
     ...(wire.KMSKeyId ? { kmsKeyId: wire.KMSKeyId } : {}),
     serial: wire.serialNumber ?? '',
     ...(wire.sourceSnapshotId ? { sourceSnapshotId: wire.sourceSnapshotId } : {}),
+    deleteWithInstance: wire.deleteWithInstance ?? false,
+    deleteAutoSnapshot: wire.deleteAutoSnapshot ?? false,
+    ...(wire.autoSnapshotPolicyId ? { autoSnapshotPolicyId: wire.autoSnapshotPolicyId } : {}),
     // The top-level InstanceId is empty for multi-attach disks and in some states; the list is not.
     attachedTo: present([
       ...(wire.attachments?.attachment ?? []).map((each) => each.instanceId),
@@ -68,10 +72,13 @@ export function toSnapshot(wire: WireSnapshot): Snapshot {
   return {
     id: required(wire.snapshotId, 'SnapshotId'),
     status: required(wire.status, 'Snapshot.Status'),
+    // `auto` in requests, `timer` in some answers.
+    kind: /^(auto|timer)$/i.test(wire.snapshotType ?? '') ? 'automatic' : 'manual',
     available: wire.available ?? false,
     createdAt: wire.creationTime ?? '',
     progressPercent: Number.parseInt(wire.progress ?? '', 10) || 0,
     sourceDiskId: wire.sourceDiskId ?? '',
+    ...(wire.sourceSnapshotId ? { copyOf: wire.sourceSnapshotId } : {}),
     sourceDiskKind: diskKind(wire.sourceDiskType, 'Snapshot.SourceDiskType'),
     sourceDiskSizeGiB: positive(wire.sourceDiskSize, 'Snapshot.SourceDiskSize'),
     encrypted: wire.encrypted ?? false,
@@ -91,15 +98,40 @@ export function toInstance(wire: WireInstance): Instance {
     zoneId: required(wire.zoneId, 'Instance.ZoneId'),
     osType: /windows/i.test(wire.OSType ?? osName) ? 'windows' : 'linux',
     osName,
+    instanceType: wire.instanceType ?? '',
+    startedAt: wire.startTime ?? '',
+    ...(wire.autoReleaseTime ? { releasedAt: wire.autoReleaseTime } : {}),
+    ...(wire.keyPairName ? { keyPairName: wire.keyPairName } : {}),
     locks: present((wire.operationLocks?.lockReason ?? []).map((each) => each.lockReason)),
+    tags: tagsOf(wire.tags),
   };
 }
 
 export function toAgent(wire: WireAgent): Agent {
   return {
     instanceId: required(wire.instanceId, 'InstanceId'),
+    installed: (wire.cloudAssistantVersion ?? '') !== '' || (wire.lastHeartbeatTime ?? '') !== '',
     online: wire.cloudAssistantStatus?.toLowerCase() === 'true',
   };
+}
+
+/** What one zone offers of data disks. `Status` is `Available` or `SoldOut`; `Min` and `Max` are GiB. */
+export function toDiskOffers(zone: WireZone): DiskOffer[] {
+  return (zone.availableResources?.availableResource ?? [])
+    .filter((resource) => resource.type === 'DataDisk')
+    .flatMap((resource) => resource.supportedResources?.supportedResource ?? [])
+    .flatMap(({ value, status, min, max }) =>
+      value === undefined || value === ''
+        ? []
+        : [
+            {
+              category: value,
+              available: status === 'Available',
+              ...(min === undefined ? {} : { minGiB: min }),
+              ...(max === undefined ? {} : { maxGiB: max }),
+            },
+          ],
+    );
 }
 
 export function toInvocation(invokeId: string, wire: WireInvocation): Invocation {

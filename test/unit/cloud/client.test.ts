@@ -92,6 +92,7 @@ describe('reads', () => {
             DeleteWithInstance: true,
             DeleteAutoSnapshot: true,
             SourceSnapshotId: 's-1',
+            AutoSnapshotPolicyId: 'sp-1',
             InstanceId: 'i-1',
             Attachments: { Attachment: [{ InstanceId: 'i-1' }, { InstanceId: 'i-2' }] },
             OperationLocks: { OperationLock: [{ LockReason: 'security' }] },
@@ -112,6 +113,9 @@ describe('reads', () => {
       kmsKeyId: 'key',
       serial: 'bp1xyz',
       sourceSnapshotId: 's-1',
+      deleteWithInstance: true,
+      deleteAutoSnapshot: true,
+      autoSnapshotPolicyId: 'sp-1',
       attachedTo: ['i-1', 'i-2'],
       locks: ['security'],
       tags: { a: '1', b: '' },
@@ -136,13 +140,23 @@ describe('reads', () => {
             CreationTime: '2026-01-02T03:04:05Z',
             RetentionDays: 30,
             Category: 'standard',
+            SnapshotType: 'user',
           },
-          { SnapshotId: 's-2', Status: 'progressing', SourceDiskType: 'system', SourceDiskSize: 20 },
+          {
+            SnapshotId: 's-2',
+            Status: 'progressing',
+            SourceDiskType: 'system',
+            SourceDiskSize: 20,
+            SnapshotType: 'timer',
+            SourceSnapshotId: 's-0',
+          },
         ],
       },
     });
     const seen = await region.snapshots(['s-1', 's-2']);
+    expect(seen.get('s-1')).not.toHaveProperty('copyOf');
     expect(seen.get('s-1')).toMatchObject({
+      kind: 'manual',
       progressPercent: 45,
       available: true,
       sourceDiskKind: 'data',
@@ -151,6 +165,8 @@ describe('reads', () => {
       retentionDays: 30,
     });
     expect(seen.get('s-2')).toMatchObject({
+      kind: 'automatic',
+      copyOf: 's-0',
       progressPercent: 0,
       available: false,
       createdAt: '',
@@ -172,7 +188,12 @@ describe('reads', () => {
                   ZoneId: 'z',
                   OSType: 'windows',
                   OSNameEn: 'Windows Server 2022',
+                  InstanceType: 'ecs.g7.large',
+                  StartTime: '2026-01-02T03:04Z',
+                  AutoReleaseTime: '2026-02-02T03:04Z',
+                  KeyPairName: 'ops',
                   OperationLocks: { LockReason: [{ LockReason: 'financial' }] },
+                  Tags: { Tag: [{ TagKey: 'acs:autoscaling:scalingGroupId', TagValue: 'asg-1' }] },
                 },
               ],
             },
@@ -181,8 +202,8 @@ describe('reads', () => {
             RequestId: 'r',
             InstanceCloudAssistantStatusSet: {
               InstanceCloudAssistantStatus: [
-                { InstanceId: 'i-1', CloudAssistantStatus: 'true' },
-                { InstanceId: 'i-2', CloudAssistantStatus: 'false' },
+                { InstanceId: 'i-1', CloudAssistantStatus: 'true', CloudAssistantVersion: '2.2.4.1012' },
+                { InstanceId: 'i-2', CloudAssistantStatus: 'false', LastHeartbeatTime: '2026-01-02T03:04:05Z' },
                 { InstanceId: 'i-3' },
               ],
             },
@@ -195,11 +216,55 @@ describe('reads', () => {
       zoneId: 'z',
       osType: 'windows',
       osName: 'Windows Server 2022',
+      instanceType: 'ecs.g7.large',
+      startedAt: '2026-01-02T03:04Z',
+      releasedAt: '2026-02-02T03:04Z',
+      keyPairName: 'ops',
       locks: ['financial'],
+      tags: { 'acs:autoscaling:scalingGroupId': 'asg-1' },
     });
     const agents = await region.agents(['i-1', 'i-2', 'i-3']);
     expect([...agents.values()].map((agent) => agent.online)).toEqual([true, false, false]);
+    expect([...agents.values()].map((agent) => agent.installed)).toEqual([true, true, false]);
     expect(calls[1]?.query.get('InstanceId.3')).toBe('i-3');
+  });
+
+  it('reads what an instance takes and what a zone offers; what the service does not say stays open', async () => {
+    const offers = [
+      { Value: 'cloud_essd', Status: 'Available', Min: 1, Max: 65_536, Unit: 'GiB' },
+      { Value: 'cloud_ssd', Status: 'SoldOut' },
+      { Status: 'Available' },
+    ];
+    const zone = (ZoneId: string, Type: string) => ({
+      ZoneId,
+      AvailableResources: { AvailableResource: [{ Type, SupportedResources: { SupportedResource: offers } }] },
+    });
+    handler = ({ action }, response) =>
+      action === 'DescribeInstanceTypes'
+        ? json(response, {
+            RequestId: 'r',
+            InstanceTypes: { InstanceType: [{ InstanceTypeId: 'ecs.g7.large', DiskQuantity: 17 }] },
+          })
+        : json(response, {
+            RequestId: 'r',
+            AvailableZones: { AvailableZone: [zone('z-a', 'SystemDisk'), zone('z-b', 'DataDisk'), { ZoneId: 'z-c' }] },
+          });
+    expect(await region.diskLimit('ecs.g7.large')).toBe(17);
+    expect(await region.diskLimit('ecs.none')).toBeUndefined();
+    expect(calls[0]?.query.get('InstanceTypes.1')).toBe('ecs.g7.large');
+    expect(await region.diskOffers('z-b')).toEqual([
+      { category: 'cloud_essd', available: true, minGiB: 1, maxGiB: 65_536 },
+      { category: 'cloud_ssd', available: false },
+    ]);
+    expect(await region.diskOffers('z-a')).toEqual([]);
+    expect(await region.diskOffers('z-c')).toEqual([]);
+    expect(Object.fromEntries(calls[2]?.query ?? [])).toMatchObject({
+      DestinationResource: 'DataDisk',
+      ResourceType: 'disk',
+      ZoneId: 'z-b',
+    });
+    handler = answer({ RequestId: 'r', AvailableZones: {} });
+    expect(await region.diskOffers('z-b')).toEqual([]);
   });
 
   it('decodes the output of an invocation, and takes unknown ones for absent', async () => {
@@ -291,6 +356,8 @@ describe('effects', () => {
         DescribeInstances: { Instances: { Instance: [] } },
         DescribeDisks: { Disks: { Disk: [] } },
         DescribeSnapshots: { Snapshots: { Snapshot: [] } },
+        DescribeInstanceTypes: { InstanceTypes: { InstanceType: [] } },
+        DescribeAvailableResource: { AvailableZones: {} },
         DescribeCloudAssistantStatus: { InstanceCloudAssistantStatusSet: { InstanceCloudAssistantStatus: [] } },
         DescribeInvocationResults: { Invocation: { InvocationResults: { InvocationResult: [] } } },
         CreateSnapshot: { SnapshotId: 's-new' },
@@ -305,6 +372,8 @@ describe('effects', () => {
     await region.snapshots(['s-1']);
     await region.invocations(['t-1']);
     await region.agents(['i-1']);
+    await region.diskLimit('ecs.g7.large');
+    await region.diskOffers('z');
     const common = { name: 'n', description: 'from a test', tags, clientToken: 'token-1' };
     expect(await region.createSnapshot({ diskId: 'd-1', retentionDays: 30, ...common })).toBe('s-new');
     expect(
@@ -378,6 +447,36 @@ describe('effects', () => {
       kind: 'unknownOutcome',
       code: 'DryRunIgnored',
     });
+  });
+
+  it('a dry run passes, is refused, or says nothing; it never sends the call itself', async () => {
+    const dryRuns = [
+      () => region.dryRunReset('d-1', 's-1'),
+      () => region.dryRunStop('i-1'),
+      () => region.dryRunStart('i-1'),
+    ];
+    for (const dryRun of dryRuns) {
+      for (const code of ['DryRunOperation', 'DRYRUN.SUCCESS']) {
+        handler = answer({ Code: code, Message: 'would pass', RequestId: 'r' }, 400);
+        expect(await dryRun()).toBeUndefined();
+      }
+      handler = answer({ Code: 'Forbidden.RAM', Message: 'no', RequestId: 'r' }, 403);
+      expect(await dryRun()).toMatchObject({ kind: 'denied', code: 'Forbidden.RAM' });
+      handler = answer({ Code: 'IncorrectInstanceStatus', Message: 'busy', RequestId: 'r' }, 403);
+      expect(await dryRun()).toMatchObject({ kind: 'notReady' });
+      for (const [code, kind] of [
+        ['Throttling.User', 'throttled'],
+        ['ServiceUnavailable', 'transient'],
+        ['InvalidAccessKeyId.NotFound', 'credentials'],
+      ]) {
+        handler = answer({ Code: code, Message: 'no answer', RequestId: 'r' }, 400);
+        expect(await failureOf(dryRun())).toMatchObject({ kind });
+      }
+      handler = answer({ RequestId: 'r' });
+      expect(await failureOf(dryRun())).toMatchObject({ kind: 'unknownOutcome', code: 'DryRunIgnored' });
+    }
+    expect(calls.every((call) => call.query.get('DryRun') === 'true')).toBe(true);
+    expect(new Set(calls.map((call) => call.action))).toEqual(new Set(['ResetDisk', 'StopInstance', 'StartInstance']));
   });
 
   it('does not believe an effect without its receipt', async () => {

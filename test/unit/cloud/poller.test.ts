@@ -13,6 +13,8 @@ const disk = (id: string, status: string): Disk => ({
   zoneId: 'cn-test-a',
   encrypted: false,
   serial: '',
+  deleteWithInstance: false,
+  deleteAutoSnapshot: false,
   attachedTo: [],
   locks: [],
   tags: {},

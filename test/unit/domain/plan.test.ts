@@ -13,6 +13,8 @@ const disk: Disk = {
   zoneId: 'cn-hangzhou-h',
   encrypted: false,
   serial: 'bp1aaaaaaaaaaaaaaaaa',
+  deleteWithInstance: false,
+  deleteAutoSnapshot: false,
   attachedTo: ['i-bp1aaaaaaaaaaaaaaaaa'],
   locks: [],
   tags: {},
@@ -20,6 +22,7 @@ const disk: Disk = {
 const snapshot: Snapshot = {
   id: 's-bp1aaaaaaaaaaaaaaaaa',
   status: 'accomplished',
+  kind: 'manual',
   available: true,
   createdAt: '2026-11-20T00:00:00Z',
   progressPercent: 100,
@@ -38,6 +41,9 @@ const instance: Instance = {
   zoneId: 'cn-hangzhou-h',
   osType: 'linux',
   osName: 'Debian 12',
+  instanceType: 'ecs.g7.large',
+  startedAt: '2026-11-01T00:00Z',
+  tags: {},
   locks: [],
 };
 const healthy: Observed = {
@@ -45,7 +51,7 @@ const healthy: Observed = {
   snapshot,
   snapshotsOfDisk: [snapshot],
   instance,
-  agent: { instanceId: instance.id, online: true },
+  agent: { instanceId: instance.id, installed: true, online: true },
   paths: [],
   observedAt: '2026-11-22T00:00:00Z',
 };
@@ -107,7 +113,7 @@ describe('a rollback is planned', () => {
     ['InstanceNotFound', { instance: undefined }],
     ['InstanceBusy', { instance: { ...instance, status: 'Starting' } }],
     ['InstanceLocked', { instance: { ...instance, locks: ['financial'] } }],
-    ['AgentOffline', { agent: { instanceId: instance.id, online: false } }],
+    ['AgentOffline', { agent: { instanceId: instance.id, installed: true, online: false } }],
     ['WindowsGuest', { instance: { ...instance, osType: 'windows' } }],
     ['DiskWithoutSerial', { disk: { ...disk, serial: '' } }],
     ['SyncNeedsRunningInstance', { instance: { ...instance, status: 'Stopped' }, agent: undefined }],

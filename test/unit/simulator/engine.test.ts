@@ -52,7 +52,7 @@ describe('store', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it('has on disk whatever was changed before save was called, under any number of callers', async () => {
-    const world = { format: 1, nextSeq: 0 } as World;
+    const world = { format: 2, nextSeq: 0 } as World;
     const store = new Store(folder, () => world);
     const read = (): number => (JSON.parse(readFileSync(join(folder, 'world.json'), 'utf8')) as World).nextSeq;
     await Promise.all(
@@ -69,7 +69,7 @@ describe('store', () => {
 
   it('is empty at first, and refuses what another version wrote', async () => {
     expect(loadWorld(folder)).toBeUndefined();
-    await new Store(folder, () => ({ format: 2 }) as unknown as World).save();
+    await new Store(folder, () => ({ format: 1 }) as unknown as World).save();
     expect(() => loadWorld(folder)).toThrow(/another version/);
   });
 
