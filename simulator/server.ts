@@ -222,7 +222,7 @@ class ApiFront {
     for (const rule of region.world.faults) {
       const fits =
         (rule.action === '*' || rule.action === action) &&
-        Object.entries(rule.match).every(([name, value]) => wire.get(name) === value);
+        Object.entries(rule.match).every(([name, value]) => (wire.get(name) ?? '') === value);
       if (!fits) continue;
       rule.hits += 1;
       const due = rule.hits > rule.skip && (rule.times < 0 || rule.hits <= rule.skip + rule.times);

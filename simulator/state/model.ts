@@ -196,7 +196,7 @@ export interface TokenRecord {
 export interface FaultRule {
   id: number;
   action: string;
-  /** Only calls whose wire parameters have these values. */
+  /** Only calls whose wire parameters have these values; empty: not sent. */
   match: Record<string, string>;
   /** Let this many matching calls pass first. */
   skip: number;

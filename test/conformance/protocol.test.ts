@@ -169,6 +169,19 @@ describe.skipIf(live)('faults of the control API', () => {
     ]);
   });
 
+  it('a rule with an empty parameter is for calls that do not send it, such as those that are no dry run', async () => {
+    const error = { code: 'OperationDenied', status: 403 };
+    await control(service, 'POST', 'faults', { action: 'StartInstance', match: { DryRun: '' }, error });
+    const { instanceId } = service.scene;
+    const start = (dryRun?: boolean) =>
+      service.client.startInstance(
+        new ecs.StartInstanceRequest({ instanceId, ...(dryRun === undefined ? {} : { dryRun }) }),
+      );
+    expect((await refusalOf(start(true))).code).toBe('DryRunOperation');
+    expect((await refusalOf(start())).code).toBe('OperationDenied');
+    expect(await stopped()).toBe('Stopped');
+  });
+
   it('a refused connection: no effect; garbage and delay', async () => {
     await control(service, 'POST', 'faults', { action: 'StartInstance', answer: 'refused' });
     const start = new ecs.StartInstanceRequest({ instanceId: service.scene.instanceId });
