@@ -214,6 +214,7 @@ const routes: Record<string, Route> = {
     const autoReleaseTime = fields.text('autoReleaseTime', instance.autoReleaseTime);
     // As another product of the cloud would: TagResources refuses keys of the system.
     const scalingGroupId = fields.text('scalingGroupId', '-');
+    const startedAt = fields.text('startedAt', instance.startedAt);
     fields.end();
     if (offline !== undefined) instance.agentOffline = offline;
     if (installed !== undefined) {
@@ -227,6 +228,7 @@ const routes: Record<string, Route> = {
       const { [SCALING_GROUP_TAG]: _, ...tags } = instance.tags;
       instance.tags = scalingGroupId === '' ? tags : { ...tags, [SCALING_GROUP_TAG]: scalingGroupId };
     }
+    instance.startedAt = startedAt;
     return instance;
   },
 

@@ -130,6 +130,8 @@ async function main(): Promise<void> {
         settleIntervalMs: configuration.pollIntervalMs * 2,
         // Each look is a script in the guest, beside the copy that it looks at.
         copyPollMs: Math.max(1_000, configuration.pollIntervalMs * 2),
+        leasePollMs: Math.min(2_000, configuration.pollIntervalMs * 2),
+        noStockRetryMs: configuration.pollIntervalMs * 60,
       }),
       // Waiting activities hold a slot and cost next to nothing: they share the poller.
       maxConcurrentActivityTaskExecutions: 1000,

@@ -1,7 +1,7 @@
 /** Snapshots: describe, create, delete. The bytes are copied when the point in time is cut, some seconds after the call. */
 import type { Region } from '../engine/region.ts';
 import { ApiError, invalidParameter } from '../protocol/api-error.ts';
-import { isEssdFamily, type SnapshotState } from '../state/model.ts';
+import { isEssdFamily, isoSeconds, type SnapshotLock, type SnapshotState } from '../state/model.ts';
 import {
   descriptionOf,
   findDisk,
@@ -193,6 +193,13 @@ const deleteSnapshot: Handler = (call) => {
   const id = p.need('SnapshotId');
   if (!(id in region.world.snapshots) && region.world.switches.deleteUnknownSnapshot === 'ignore') return {};
   const snapshot = findSnapshot(call, id);
+  if (isLocked(region, snapshot)) {
+    throw new ApiError(
+      'InvalidOperation.SnapshotLocked',
+      403,
+      'The specified snapshot is locked and cannot be deleted.',
+    );
+  }
   if (usageOf(region, snapshot) === 'disk' && p.boolean('Force') !== true) {
     throw new ApiError('SnapshotCreatedDisk', 403, 'The snapshot has been used to create disks.');
   }
@@ -210,8 +217,121 @@ const deleteSnapshot: Handler = (call) => {
   return {};
 };
 
+// What a refused lock answers is documented nowhere: these codes are the simulator's own, in the service's manner.
+
+type LockStatus = 'compliance-cooloff' | 'compliance' | 'expired';
+
+function lockStatus(region: Region, lock: SnapshotLock): LockStatus {
+  const now = region.clock.now();
+  if (lock.until !== 0 && now >= lock.until) return 'expired';
+  return now < lock.coolOffUntil ? 'compliance-cooloff' : 'compliance';
+}
+
+const isLocked = (region: Region, snapshot: SnapshotState): boolean =>
+  snapshot.lock !== undefined && lockStatus(region, snapshot.lock) !== 'expired';
+
+function wireLock(region: Region, snapshotId: string, lock: SnapshotLock): Record<string, unknown> {
+  const after = (from: string, ms: number): string => (from === '' ? '' : isoSeconds(Date.parse(from) + ms));
+  return {
+    SnapshotId: snapshotId,
+    LockMode: 'compliance',
+    LockStatus: lockStatus(region, lock),
+    LockDuration: lock.days,
+    CoolOffPeriod: lock.coolOffHours,
+    LockCreationTime: lock.createdAt,
+    CoolOffPeriodExpiredTime: after(lock.createdAt, lock.coolOffHours * 3_600_000),
+    LockDurationStartTime: lock.startsAt,
+    LockExpiredTime: after(lock.startsAt, lock.days * 86_400_000),
+  };
+}
+
+const lockSnapshot: Handler = (call) => {
+  const { p, region } = call;
+  oneOf(call, 'LockMode', ['compliance'], 'InvalidParameter.LockMode', 400);
+  const days = p.integer('LockDuration', { min: 1, max: 36_500, code: 'InvalidParameter.LockDuration' }) ?? 0;
+  const coolOffHours = p.integer('CoolOffPeriod', { min: 0, max: 72, code: 'InvalidParameter.CoolOffPeriod' }) ?? 0;
+  const snapshot = findSnapshot(call, p.need('SnapshotId'));
+  if (snapshot.status === 'failed') {
+    throw new ApiError('OperationDenied.SnapshotNotAllowed', 403, 'The specified snapshot failed.');
+  }
+  if (snapshot.retentionDays !== null && days > snapshot.retentionDays) {
+    throw invalidParameter(
+      'LockDuration',
+      'the lock must end before the retention period of the snapshot',
+      'InvalidParameter.LockDuration',
+    );
+  }
+  const before = snapshot.lock;
+  if (before !== undefined && lockStatus(region, before) === 'compliance') {
+    if (days < before.days || coolOffHours !== 0) {
+      throw new ApiError('InvalidOperation.SnapshotLocked', 403, 'The lock of the snapshot can be extended only.');
+    }
+  }
+  refuseDryRun(call);
+  call.effect();
+  const lock: SnapshotLock = {
+    days,
+    coolOffHours,
+    createdAt: isoSeconds(Date.now()),
+    startsAt: '',
+    coolOffUntil: region.clock.now() + coolOffHours * 3_600_000,
+    until: 0,
+  };
+  if (snapshot.status === 'accomplished') region.beginLock(lock);
+  snapshot.lock = lock;
+  return { LockedSnapshotInfo: wireLock(region, snapshot.id, lock) };
+};
+
+const unlockSnapshot: Handler = (call) => {
+  const { p, region } = call;
+  const snapshot = findSnapshot(call, p.need('SnapshotId'));
+  if (snapshot.lock === undefined || lockStatus(region, snapshot.lock) !== 'compliance-cooloff') {
+    throw new ApiError(
+      isLocked(region, snapshot) ? 'InvalidOperation.SnapshotLocked' : 'InvalidOperation.SnapshotNotLocked',
+      403,
+      'Only a snapshot in the cool-off period of its lock can be unlocked.',
+    );
+  }
+  refuseDryRun(call);
+  call.effect();
+  delete snapshot.lock;
+  return {};
+};
+
+const describeLockedSnapshots: Handler = (call) => {
+  const { p, region } = call;
+  const ids = p.list('SnapshotIds');
+  if (ids.length > 100) throw invalidParameter('SnapshotIds', 'at most 100 ids', 'InvalidSnapshotIds.Malformed', 403);
+  const status = oneOf(
+    call,
+    'LockStatus',
+    ['compliance-cooloff', 'compliance', 'expired'],
+    'InvalidParameter.LockStatus',
+    400,
+  );
+  refuseDryRun(call);
+  const all = Object.values(region.world.snapshots).flatMap((snapshot) =>
+    snapshot.lock === undefined ? [] : [{ seq: snapshot.seq, id: snapshot.id, lock: snapshot.lock }],
+  );
+  const { rows, fields } = page(
+    call,
+    all.filter(
+      ({ id, lock }) =>
+        (ids.length === 0 || ids.includes(id)) && (status === undefined || status === lockStatus(region, lock)),
+    ),
+    { pageSize: 100, maxResults: Math.min(100, Math.max(10, p.integer('MaxResults') ?? 10)), tokensOnly: true },
+  );
+  return {
+    NextToken: fields['NextToken'],
+    LockedSnapshotsInfo: rows.map(({ id, lock }) => wireLock(region, id, lock)),
+  };
+};
+
 export const snapshotActions = {
   DescribeSnapshots: describeSnapshots,
   CreateSnapshot: createSnapshot,
   DeleteSnapshot: deleteSnapshot,
+  LockSnapshot: lockSnapshot,
+  UnlockSnapshot: unlockSnapshot,
+  DescribeLockedSnapshots: describeLockedSnapshots,
 };

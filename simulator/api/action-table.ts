@@ -222,6 +222,38 @@ export const actionTable = {
       SnapshotId: 'text',
     },
   },
+  LockSnapshot: {
+    required: ['RegionId', 'SnapshotId', 'LockMode', 'LockDuration', 'CoolOffPeriod'],
+    parameters: {
+      ClientToken: 'text',
+      CoolOffPeriod: 'integer',
+      DryRun: 'boolean',
+      LockDuration: 'integer',
+      LockMode: 'text',
+      RegionId: 'text',
+      SnapshotId: 'text',
+    },
+  },
+  UnlockSnapshot: {
+    required: ['RegionId', 'SnapshotId'],
+    parameters: {
+      ClientToken: 'text',
+      DryRun: 'boolean',
+      RegionId: 'text',
+      SnapshotId: 'text',
+    },
+  },
+  DescribeLockedSnapshots: {
+    required: ['RegionId'],
+    parameters: {
+      DryRun: 'boolean',
+      LockStatus: 'text',
+      MaxResults: 'integer',
+      NextToken: 'text',
+      RegionId: 'text',
+      SnapshotIds: 'list',
+    },
+  },
   ResetDisk: {
     required: ['DiskId', 'SnapshotId'],
     parameters: {

@@ -16,7 +16,11 @@ const remarks: Record<ActionName, string> = {
     'CreationTime is empty until the point in time is cut. Automatic and archived ones exist where a test makes them so.',
   CreateSnapshot:
     'The bytes are copied at the cut, some seconds after the call. ESSD family: Available before accomplished. Fails when the instance is stopped or rebooted meanwhile (switch `stopFailsSnapshots`).',
-  DeleteSnapshot: 'Also cancels a progressing one. Unknown ids: switch `deleteUnknownSnapshot`.',
+  DeleteSnapshot: 'Also cancels a progressing one; a locked one is kept. Unknown ids: switch `deleteUnknownSnapshot`.',
+  LockSnapshot:
+    'Days run in simulated time, from when the snapshot is accomplished, and end before its retention does. The codes of refusals are not documented; these are ours. Over HTTP, too (the service: HTTPS only).',
+  UnlockSnapshot: 'In the cool-off period only.',
+  DescribeLockedSnapshots: 'Expired locks are listed, too.',
   ResetDisk:
     'Really puts the bytes back. Switches: `statusDuringReset`, `sizeAfterReset`, `availableSnapshotBlocksReset`.',
   CreateDisk: 'From a size or from a snapshot; pay-as-you-go. Quotas of the account are not modelled.',
@@ -94,7 +98,7 @@ export function renderCoverage(): string {
     '- Permissions (RAM), quotas of the account, billing; one access key with all rights. An STS token is accepted unread.',
     '- More than one region in one process; networks, images, security groups; instances are made by scenes, not by RunInstances.',
     '- Subscription (`PrePaid`) resources, regional and local disks, attaching one disk to several instances at once.',
-    '- Snapshot-consistent groups, locks, archiving and copying of snapshots, what automatic snapshot policies do.',
+    '- Snapshot-consistent groups, archiving and copying of snapshots, what automatic snapshot policies do.',
     '- Saved commands (CreateCommand, InvokeCommand), commands on a schedule or at boot, output to OSS.',
     '- Answers in XML. HTTPS.',
     "- Durations are orders of magnitude (`simulator/state/model.ts`), not the service's: none is published.",

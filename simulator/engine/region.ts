@@ -12,6 +12,7 @@ import {
   type InstanceState,
   isEssdFamily,
   isoSeconds,
+  type SnapshotLock,
   type SnapshotState,
   type Task,
   type TaskKind,
@@ -196,6 +197,7 @@ const transitions: Record<TaskKind, Transition> = {
       snapshot.status = 'accomplished';
       snapshot.available = true;
       snapshot.modifiedAt = isoSeconds(Date.now());
+      if (snapshot.lock !== undefined) region.beginLock(snapshot.lock);
     },
     failed: () => undefined,
   },
@@ -398,6 +400,12 @@ export class Region {
     } finally {
       waiters.delete(waiter);
     }
+  }
+
+  /** A lock's days are counted from when its snapshot is accomplished. */
+  beginLock(lock: SnapshotLock): void {
+    lock.startsAt = isoSeconds(Date.now());
+    lock.until = this.clock.now() + lock.days * 86_400_000;
   }
 
   failSnapshot(snapshot: SnapshotState): void {

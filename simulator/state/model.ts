@@ -48,6 +48,17 @@ export interface DiskState {
   stale: { until: number; status: DiskStatus; attachment: Attachment | null } | null;
 }
 
+export interface SnapshotLock {
+  days: number;
+  coolOffHours: number;
+  /** Wire times. */
+  createdAt: string;
+  startsAt: string;
+  /** Simulated times; the duration begins when the snapshot is accomplished, so `until` is 0 before. */
+  coolOffUntil: number;
+  until: number;
+}
+
 export interface SnapshotState {
   id: string;
   seq: number;
@@ -77,6 +88,8 @@ export interface SnapshotState {
   automatic: boolean;
   /** In archive storage (set by a test): good for neither ResetDisk nor CreateDisk. */
   archived: boolean;
+  /** Absent: never locked. */
+  lock?: SnapshotLock;
 }
 
 export type InstanceStatus = 'Pending' | 'Starting' | 'Running' | 'Stopping' | 'Stopped';

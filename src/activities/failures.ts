@@ -12,6 +12,7 @@ const RULE: Record<CloudErrorKind, { type: string; retry: boolean; expected?: bo
   notFound: { type: ACTIVITY_FAILURE.notFound, retry: false },
   conflict: { type: ACTIVITY_FAILURE.conflict, retry: false },
   quota: { type: ACTIVITY_FAILURE.quota, retry: false },
+  noStock: { type: ACTIVITY_FAILURE.noStock, retry: true },
   invalid: { type: ACTIVITY_FAILURE.invalid, retry: false },
   notReady: { type: ACTIVITY_FAILURE.notReady, retry: true, expected: true },
   throttled: { type: ACTIVITY_FAILURE.throttled, retry: true, expected: true },
@@ -21,21 +22,36 @@ const RULE: Record<CloudErrorKind, { type: string; retry: boolean; expected?: bo
   unknownOutcome: { type: ACTIVITY_FAILURE.unknownOutcome, retry: true },
 };
 
+/** Capacity comes back within minutes at best; each try takes of the same quota as any other call. */
+export const NO_STOCK_RETRY_MS = 60_000;
+
+export interface FailureOptions {
+  /** Not even what only a human can mend ends the activity. */
+  readonly retryEverything?: boolean;
+  /** Milliseconds between two tries to start an instance that finds no capacity. */
+  readonly noStockRetryMs?: number;
+}
+
 /** The service's own hint; what only a human can mend is looked at twice a minute. */
-function retryDelay(error: CloudError, passesByItself: boolean): { nextRetryDelay?: number } {
+function retryDelay(error: CloudError, passesByItself: boolean, noStockRetryMs: number): { nextRetryDelay?: number } {
   if (error.retryAfterMs !== undefined) return { nextRetryDelay: error.retryAfterMs };
+  if (error.kind === 'noStock') return { nextRetryDelay: noStockRetryMs };
   return passesByItself ? {} : { nextRetryDelay: 30_000 };
 }
 
-export function asActivityFailure(error: CloudError, options?: { retryEverything: boolean }): ApplicationFailure {
+export function asActivityFailure(error: CloudError, options: FailureOptions = {}): ApplicationFailure {
   const rule = RULE[error.kind];
+  const { noStockRetryMs = NO_STOCK_RETRY_MS } = options;
   return ApplicationFailure.create({
-    message: error.message,
+    message:
+      error.kind === 'noStock'
+        ? `${error.message}: no capacity for it now; tried again every ${Math.max(1, Math.round(noStockRetryMs / 1000))} s`
+        : error.message,
     type: rule.type,
-    nonRetryable: !rule.retry && options?.retryEverything !== true,
+    nonRetryable: !rule.retry && options.retryEverything !== true,
     details: [{ action: error.action, code: error.code, requestId: error.requestId }],
     ...(rule.expected === true ? { category: ApplicationFailureCategory.BENIGN } : {}),
-    ...retryDelay(error, rule.retry),
+    ...retryDelay(error, rule.retry, noStockRetryMs),
   });
 }
 
@@ -45,6 +61,7 @@ export function asActivityFailure(error: CloudError, options?: { retryEverything
  */
 export function translatingFailures<T extends Record<string, (...args: never[]) => Promise<unknown>>>(
   activities: T,
+  options?: FailureOptions,
 ): T {
   return Object.fromEntries(
     Object.entries(activities).map(([name, activity]) => [
@@ -53,7 +70,7 @@ export function translatingFailures<T extends Record<string, (...args: never[]) 
         try {
           return await activity(...args);
         } catch (error) {
-          throw error instanceof CloudError ? asActivityFailure(error) : error;
+          throw error instanceof CloudError ? asActivityFailure(error, options) : error;
         }
       },
     ]),

@@ -7,8 +7,10 @@ import type {
   CopyStartResult,
   CopyStatusResult,
   FindDeviceResult,
+  FreezeResult,
   GuestReadyResult,
   MountResult,
+  ThawResult,
   UnmountResult,
 } from '../guest/scripts.ts';
 import type { GuestRef, GuestRunner } from './guest-runner.ts';
@@ -50,6 +52,19 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
     /** Until the guest has booted to the end, local file systems mounted. */
     async awaitGuestReady(input: GuestRef): Promise<GuestReadyResult> {
       return guest.run(input, 'guest-ready', { waitSeconds: 90 }, SHORT);
+    },
+
+    /**
+     * Freezes the original disk's file systems in the running guest for at most `seconds` (1 to 120): the guest thaws them
+     * by itself then. Thaw as soon as the snapshot is cut.
+     */
+    async freezeFileSystems(input: GuestStep & { originalSerial: string; seconds: number }): Promise<FreezeResult> {
+      const { originalSerial, seconds } = input;
+      return guest.run(input, 'freeze', { ...runOf(input), originalSerial, seconds }, SHORT);
+    },
+
+    async thawFileSystems(input: GuestStep): Promise<ThawResult> {
+      return guest.run(input, 'thaw', runOf(input), SHORT);
     },
 
     async findRecoveryDevice(

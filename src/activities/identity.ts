@@ -21,6 +21,16 @@ export const tagsFor = (identity: RunIdentity, purpose: Purpose): Record<string,
   [TAG.workflow]: identity.workflowId.slice(0, 128),
 });
 
+/** As `tagsFor`, and until when the thing is meant to be kept. The date is the workflow's, the same for every attempt. */
+export const expiringTags = (
+  identity: RunIdentity,
+  purpose: Purpose,
+  expiresAt: string | undefined,
+): Record<string, string> => ({
+  ...tagsFor(identity, purpose),
+  ...(expiresAt === undefined ? {} : { [TAG.expires]: expiresAt }),
+});
+
 /** Names the run's folders in the guest: short, and of a safe alphabet. */
 export const guestRunName = (run: string): string =>
   run

@@ -5,6 +5,8 @@ import { translatingFailures } from './failures.ts';
 import { guestActivities } from './guest.ts';
 import { createGuestRunner } from './guest-runner.ts';
 import { instanceActivities } from './instances.ts';
+import { leaseActivities } from './lease.ts';
+import { observationActivities } from './observation.ts';
 import { planningActivities } from './planning.ts';
 import { recoveryDiskActivities } from './recovery-disk.ts';
 import { resetActivities } from './reset.ts';
@@ -17,18 +19,26 @@ export interface ActivityDependencies {
   readonly settleIntervalMs: number;
   /** Milliseconds between two looks at a copy running in the guest. */
   readonly copyPollMs: number;
+  /** Milliseconds between two looks at whether another run still holds an instance. Default: 2,000. */
+  readonly leasePollMs?: number;
+  /** Milliseconds between two tries to start an instance that finds no capacity. Default: 60,000. */
+  readonly noStockRetryMs?: number;
 }
 
 export type Activities = ReturnType<typeof createActivities>;
 
-export function createActivities({ ecs, poller, settleIntervalMs, copyPollMs }: ActivityDependencies) {
+export function createActivities(dependencies: ActivityDependencies) {
+  const { ecs, poller, settleIntervalMs, copyPollMs, leasePollMs = 2_000, noStockRetryMs } = dependencies;
   const guest = createGuestRunner(ecs, poller);
-  return translatingFailures({
+  const activities = {
     ...planningActivities(ecs, guest),
     ...instanceActivities(ecs, poller),
     ...snapshotActivities(ecs, poller),
     ...resetActivities(ecs, poller, { settleIntervalMs }),
     ...recoveryDiskActivities(ecs, poller),
     ...guestActivities(guest, { copyPollMs }),
-  });
+    ...leaseActivities({ leasePollMs }),
+    ...observationActivities(ecs, guest),
+  };
+  return translatingFailures(activities, noStockRetryMs === undefined ? {} : { noStockRetryMs });
 }

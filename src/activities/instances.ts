@@ -37,7 +37,7 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
     );
 
   return {
-    /** Sends StopInstance unless the instance is stopping or stopped already. */
+    /** Sends StopInstance, with KeepCharging always, unless the instance is stopping or stopped already. */
     stopInstance: alive(async (input: InstanceRef & { force: boolean }): Promise<{ sent: boolean }> => {
       const { status } = await read(input);
       if (status === 'Stopped' || (status === 'Stopping' && !input.force)) return { sent: false };
@@ -45,12 +45,25 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
       return { sent: true };
     }),
 
+    /**
+     * Until it is Stopped. Refused when that released its capacity all the same, such as by a stop that somebody else sent:
+     * then it may not start again, and nothing has been reset yet.
+     */
     async awaitInstanceStopped(input: InstanceRef): Promise<{ stoppedMode: string }> {
       const stopped = await awaitStatus(input, 'Stopped');
+      if (stopped?.stoppedMode === 'StopCharging') {
+        throw refuse(
+          ACTIVITY_FAILURE.gateClosed,
+          `instance ${input.instanceId} was stopped in economical mode (StopCharging), which releases its capacity: start it and stop it with KeepCharging before a rollback`,
+        );
+      }
       return { stoppedMode: stopped?.stoppedMode ?? '' };
     },
 
-    /** Sends StartInstance unless the instance is starting or running already. Waits in the retry while it is stopping. */
+    /**
+     * Sends StartInstance unless the instance is starting or running already. Waits in the retry while it is stopping, and
+     * slowly (`NoStock`) while there is no capacity for it.
+     */
     startInstance: alive(async (input: InstanceRef): Promise<{ sent: boolean }> => {
       const { status } = await read(input);
       if (status === 'Running' || status === 'Starting') return { sent: false };

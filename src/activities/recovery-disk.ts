@@ -11,7 +11,7 @@ import { TAG } from '../contract/ids.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
-import { clientToken, type RunIdentity, tagsFor } from './identity.ts';
+import { clientToken, expiringTags, type RunIdentity, tagsFor } from './identity.ts';
 import { waitFor } from './waiting.ts';
 
 export interface RecoveryDiskRef {
@@ -58,13 +58,29 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
   });
 
   return {
+    /**
+     * Creates the run's recovery disk, or finds the one it has made before: by tag, which holds for ever, and by
+     * ClientToken, which holds while a first call may still be on its way.
+     */
     createRecoveryDisk: alive(
       async (
-        input: RunIdentity & { regionId: string; snapshotId: string; snapshotSizeGiB: number; like: PlannedDisk },
+        input: RunIdentity & {
+          regionId: string;
+          snapshotId: string;
+          snapshotSizeGiB: number;
+          like: PlannedDisk;
+          /** ISO 8601, from the workflow's clock: with the same ClientToken every attempt must send the same tags. */
+          expiresAt?: string;
+        },
       ): Promise<{ diskId: string; sizeGiB: number }> => {
         const region = ecs.region(input.regionId);
-        const tags = tagsFor(input, 'recovery-disk');
         const sizeGiB = Math.max(input.like.sizeGiB, input.snapshotSizeGiB);
+        const madeBefore = async () =>
+          (await region.disksTagged(tagsFor(input, 'recovery-disk'))).find(
+            (disk) => disk.sourceSnapshotId === input.snapshotId,
+          );
+        const found = await madeBefore();
+        if (found !== undefined) return { diskId: found.id, sizeGiB: found.sizeGiB };
         try {
           const diskId = await region.createDisk({
             snapshotId: input.snapshotId,
@@ -76,16 +92,15 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
             ...(input.like.kmsKeyId === undefined ? {} : { kmsKeyId: input.like.kmsKeyId }),
             name: `recovery-of-${input.like.id}`,
             description: `Temporary copy of ${input.like.id} made from ${input.snapshotId}, released by its run`,
-            tags,
+            tags: expiringTags(input, 'recovery-disk', input.expiresAt),
             clientToken: clientToken(input.run, 'recovery-disk'),
           });
           return { diskId, sizeGiB };
         } catch (error) {
+          // Refused because an earlier call went through that the look above did not show yet.
           if (error instanceof CloudError && (error.kind === 'invalid' || error.kind === 'conflict')) {
-            const [made] = await region.disksTagged(tags);
-            if (made !== undefined && made.sourceSnapshotId === input.snapshotId) {
-              return { diskId: made.id, sizeGiB: made.sizeGiB };
-            }
+            const made = await madeBefore();
+            if (made !== undefined) return { diskId: made.id, sizeGiB: made.sizeGiB };
           }
           throw error;
         }
@@ -123,6 +138,8 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
           `recovery disk ${disk.id} is attached to ${disk.attachedTo.join(', ')} and left there`,
         );
       }
+      // AttachDisk can flip the disk's DeleteAutoSnapshot. It stays flipped: no automatic snapshot policy is bound to this
+      // disk, so there is nothing that the flag could keep or delete. The original is never attached or detached.
       await ecs.region(input.regionId).attachDisk(disk.id, input.instanceId);
       return { sent: true };
     }),

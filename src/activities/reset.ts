@@ -71,6 +71,11 @@ export function resetActivities(ecs: Ecs, poller: Poller, options: { settleInter
         safety !== undefined &&
           safety.tags[TAG.run] !== input.run &&
           `snapshot B (${input.safetySnapshotId}) does not carry this run's tag`,
+        safety !== undefined &&
+          instance !== undefined &&
+          // To the minute. Holds in every mode; a run that is repeated from its history would find its old B by token.
+          Date.parse(safety.createdAt) < Date.parse(instance.startedAt) &&
+          `snapshot B (${input.safetySnapshotId}, ${safety.createdAt}) is older than the last start of ${input.instanceId} (${instance.startedAt}): what was written since is not in it`,
         unfinished.length > 0 &&
           `snapshot ${unfinished.map((snapshot) => snapshot.id).join(', ')} of the disk is unfinished`,
       ].filter((problem) => problem !== false);

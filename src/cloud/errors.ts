@@ -11,6 +11,8 @@ export type CloudErrorKind =
   /** The world is not as the request assumes, and waiting does not change that. */
   | 'conflict'
   | 'quota'
+  /** An instance cannot start for want of capacity, or while its host is repaired: passes, but hardly within minutes. */
+  | 'noStock'
   | 'invalid'
   /** A state that passes: read again, then retry. */
   | 'notReady'

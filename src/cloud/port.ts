@@ -3,7 +3,7 @@
  * Temporal. Every rejection is a `CloudError`.
  */
 import type { CloudError } from './errors.ts';
-import type { Agent, Disk, DiskOffer, Instance, Invocation, Snapshot } from './types.ts';
+import type { Agent, Disk, DiskOffer, Instance, Invocation, Snapshot, SnapshotLock } from './types.ts';
 
 export interface EcsRegion {
   readonly regionId: string;
@@ -33,6 +33,15 @@ export interface EcsRegion {
     tags: Readonly<Record<string, string>>;
     clientToken: string;
   }): Promise<string>;
+  /**
+   * Locks in compliance mode, at once (no cool-off period): nobody can delete the snapshot before the lock expires, not
+   * even its owner. The service takes this call over HTTPS only.
+   */
+  lockSnapshot(request: { snapshotId: string; days: number; clientToken: string }): Promise<void>;
+  /** Locks that are or were; snapshots that never had one are absent. */
+  snapshotLocks(ids: readonly string[]): Promise<Map<string, SnapshotLock>>;
+  /** Refused while disks made from it exist. Unknown ids are no error to some of the service. */
+  deleteSnapshot(snapshotId: string): Promise<void>;
   createDisk(request: {
     snapshotId: string;
     zoneId: string;

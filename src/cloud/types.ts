@@ -49,6 +49,16 @@ export interface Snapshot {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+export interface SnapshotLock {
+  readonly snapshotId: string;
+  /** `compliance-cooloff`, `compliance` or `expired`. */
+  readonly status: string;
+  /** From when the snapshot is accomplished. */
+  readonly days: number;
+  /** Empty while the snapshot is still being made. */
+  readonly expiresAt: string;
+}
+
 export interface Instance {
   readonly id: string;
   readonly name: string;

@@ -17,6 +17,9 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   'verify-start': ['lib', 'job', 'tree', 'verify-start'],
   'verify-result': ['lib', 'verify-result'],
   unmount: ['lib', 'job', 'unmount'],
+  freeze: ['lib', 'disks', 'freezer', 'freeze'],
+  thaw: ['lib', 'freezer', 'thaw'],
+  'run-state': ['lib', 'job', 'run-state'],
 };
 
 /** Cloud Assistant takes 24 KB after Base64 of a command that is not kept (the service's documented limit). */

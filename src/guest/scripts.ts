@@ -100,6 +100,39 @@ export interface CopyStatusInput extends RunRef {
   readonly job?: 'copy' | 'verify';
 }
 
+/**
+ * `freeze`: freezes every writable file system of the disk for at most `seconds` (1 to 120); a process that outlives the
+ * agent thaws them then. Refused for a disk that the system itself writes to.
+ */
+export interface FreezeInput extends RunRef {
+  readonly originalSerial: string;
+  readonly seconds: number;
+}
+export interface FreezeResult {
+  /** Mount points; empty when nothing of the disk is mounted writable. */
+  readonly fileSystems: readonly string[];
+  /** An earlier call froze them, and its time goes on. */
+  readonly alreadyFrozen: boolean;
+}
+
+/** `thaw`: nothing frozen is success; a second call answers the same. */
+export interface ThawResult {
+  /** How many were frozen. */
+  readonly fileSystems: number;
+  readonly frozenMs: number;
+  /** The time was over before this call: what was cut after that is not clean. */
+  readonly byDeadMan: boolean;
+}
+
+/** `run-state`: read-only: what the run has in the guest. */
+export interface RunStateResult {
+  /** Where the run's mounts of the recovery disk are. */
+  readonly mounts: readonly string[];
+  /** `ended`: the verification came to a verdict; `verified` is what it says. */
+  readonly verification: 'none' | 'running' | 'ended' | 'failed';
+  readonly verified: boolean;
+}
+
 /** Every script with what it takes and answers. */
 export interface GuestScripts {
   'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
@@ -111,5 +144,8 @@ export interface GuestScripts {
   'verify-start': { input: RunRef; result: CopyStartResult };
   'verify-result': { input: RunRef; result: VerifyResult };
   unmount: { input: RunRef; result: UnmountResult };
+  freeze: { input: FreezeInput; result: FreezeResult };
+  thaw: { input: RunRef; result: ThawResult };
+  'run-state': { input: RunRef; result: RunStateResult };
 }
 export type ScriptName = keyof GuestScripts;

@@ -110,6 +110,15 @@ describe('one rollback, every reply lost', () => {
     });
   });
 
+  test('the gate is closed when the instance was started after B was taken', async () => {
+    // The clock of both is the cloud's; B was cut a moment ago.
+    const startedAt = `${new Date(Date.now() + 120_000).toISOString().slice(0, 16)}Z`;
+    await cloud.control('POST', `instances/${cloud.instanceId}`, { startedAt });
+    const closed = await failureOf(cloud.run(() => cloud.activities.checkGate(resetInput())));
+    expect(closed.message).toMatch(/is older than the last start of .*: what was written since is not in it/);
+    await cloud.control('POST', `instances/${cloud.instanceId}`, { startedAt: '2026-11-22T00:00:00Z' });
+  });
+
   test('the gate is closed for a snapshot B of another run', async () => {
     const closed = await failureOf(
       cloud.run(() => cloud.activities.checkGate({ ...resetInput(), run: 'somebody-else' })),

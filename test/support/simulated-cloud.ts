@@ -8,6 +8,7 @@ import { startSimulator } from '../../simulator/start.ts';
 import type { CallRecord } from '../../simulator/state/model.ts';
 import { type Activities, createActivities } from '../../src/activities/index.ts';
 import { createEcs } from '../../src/cloud/alicloud/client.ts';
+import { loadSdk } from '../../src/cloud/alicloud/sdk.ts';
 import { createPoller } from '../../src/cloud/poller.ts';
 import type { EcsRegion } from '../../src/cloud/port.ts';
 
@@ -20,6 +21,8 @@ export interface SimulatedCloud {
   /** `POST`, `GET` or `DELETE` on the simulator's control API. */
   control<T = unknown>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<T>;
   calls(action: string): Promise<CallRecord[]>;
+  /** StopInstance as somebody else would send it, who does not go by our rules. */
+  stopElsewhere(stoppedMode: 'KeepCharging' | 'StopCharging'): Promise<void>;
   /** Runs one activity as Temporal would: `attempt` counts from 1. */
   run<T>(activity: () => Promise<T>, options?: { attempt?: number; env?: MockActivityEnvironment }): Promise<T>;
   close(): Promise<void>;
@@ -54,6 +57,8 @@ export async function simulatedCloud(options: { speed?: number } = {}): Promise<
     poller: createPoller(ecs, { intervalMs: 20 }),
     settleIntervalMs: 20,
     copyPollMs: 20,
+    leasePollMs: 20,
+    noStockRetryMs: 1_234,
   });
   const control = async <T>(method: string, path: string, body?: object): Promise<T> => {
     const response = await fetch(`${controlUrl}/${path}`, {
@@ -73,6 +78,12 @@ export async function simulatedCloud(options: { speed?: number } = {}): Promise<
     control,
     calls: async (action) =>
       (await control<{ calls: CallRecord[] }>('GET', 'calls')).calls.filter((call) => call.action === action),
+    stopElsewhere: async (stoppedMode) => {
+      const sdk = await loadSdk();
+      const config = new sdk.Config({ accessKeyId, accessKeySecret, endpoint, protocol: 'HTTP', regionId });
+      const request = new sdk.models.StopInstanceRequest({ instanceId: scene.instanceId, stoppedMode });
+      await new sdk.Client(config).stopInstance(request);
+    },
     run: (activity, { attempt = 1, env = activityEnvironment({ attempt }) } = {}) => env.run(activity),
     close: async () => {
       await simulator.stop();

@@ -74,6 +74,9 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
     awaitAgentOnline: async () => undefined,
     createSafetySnapshot: async () => ({ snapshotId: SNAPSHOT_B }),
     findSafetySnapshot: async () => null,
+    awaitSnapshotCut: async () => ({ createdAt: '2026-11-22T02:01:00Z' }),
+    lockSafetySnapshot: async () => ({ sent: true, expiresAt: '2026-12-22T02:01:00Z' }),
+    deleteWarmUpSnapshot: async () => ({ sent: true }),
     awaitSnapshotAccomplished: async () => ({ createdAt: '2026-11-22T02:01:00Z', sizeGiB: 20 }),
     checkGate: async () => ({
       observedAt: '2026-11-22T02:02:00Z',
@@ -115,6 +118,11 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
       mismatches: [],
     }),
     unmountRecoveryDisk: async () => ({ unmounted: 1 }),
+    freezeFileSystems: async () => ({ fileSystems: ['/data'], alreadyFrozen: false }),
+    thawFileSystems: async () => ({ fileSystems: 1, frozenMs: 4_000, byDeadMan: false }),
+    leaseHolder: async () => ({ holder: null }),
+    awaitLeaseFree: async () => undefined,
+    observeStep: async () => ({ holds: false, seen: 'not there' }),
   };
   const merged = { ...healthy, ...over } as Record<string, (...args: never[]) => Promise<unknown>>;
   const activities = Object.fromEntries(

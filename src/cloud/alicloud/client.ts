@@ -5,11 +5,20 @@
  */
 import { CloudError, type CloudErrorKind } from '../errors.ts';
 import type { Ecs, EcsRegion } from '../port.ts';
-import type { Agent, Disk, Instance, Invocation, Snapshot } from '../types.ts';
+import type { Agent, Disk, Instance, Invocation, Snapshot, SnapshotLock } from '../types.ts';
 import type { Action } from './actions.ts';
 import { type AccessKey, type CredentialSource, chainedCredentials, fixedCredentials } from './credentials.ts';
 import { DeadlineExceeded, MalformedAnswer, toCloudError } from './failures.ts';
-import { required, toAgent, toDisk, toDiskOffers, toInstance, toInvocation, toSnapshot } from './models.ts';
+import {
+  required,
+  toAgent,
+  toDisk,
+  toDiskOffers,
+  toInstance,
+  toInvocation,
+  toSnapshot,
+  toSnapshotLock,
+} from './models.ts';
 import { type Credential, type EcsClient, type Runtime, type Sdk, loadSdk } from './sdk.ts';
 
 export interface EcsEndpoint {
@@ -423,6 +432,57 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
       );
       return check('CreateSnapshot', what, () => required(body.snapshotId, 'SnapshotId'));
     },
+
+    async lockSnapshot({ snapshotId, days, clientToken }) {
+      await effect(
+        'LockSnapshot',
+        (client, models, runtime) =>
+          client.lockSnapshotWithOptions(
+            new models.LockSnapshotRequest({
+              regionId,
+              snapshotId,
+              lockMode: 'compliance',
+              lockDuration: days,
+              coolOffPeriod: 0,
+              clientToken,
+            }),
+            runtime,
+          ),
+        snapshotId,
+      );
+    },
+
+    async snapshotLocks(ids) {
+      const lists = await inBatches(ids, IDS_PER_CALL, (batch) =>
+        pages(
+          'DescribeLockedSnapshots',
+          naming(batch),
+          (client, models, runtime, nextToken) =>
+            client.describeLockedSnapshotsWithOptions(
+              new models.DescribeLockedSnapshotsRequest({
+                regionId,
+                snapshotIds: batch,
+                maxResults: IDS_PER_CALL,
+                ...paged(nextToken),
+              }),
+              runtime,
+            ),
+          (body) => {
+            required(body.requestId, 'RequestId');
+            return (body.lockedSnapshotsInfo ?? []).map(toSnapshotLock);
+          },
+        ),
+      );
+      return byId<SnapshotLock>(lists, (each) => each.snapshotId);
+    },
+
+    deleteSnapshot: (snapshotId) =>
+      effect(
+        'DeleteSnapshot',
+        (client, models, runtime) =>
+          client.deleteSnapshotWithOptions(new models.DeleteSnapshotRequest({ snapshotId }), runtime),
+        snapshotId,
+      ),
 
     async createDisk(request) {
       const what = `from ${request.snapshotId}`;

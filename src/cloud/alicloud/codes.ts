@@ -24,9 +24,11 @@ const REPEATABLE: ReadonlySet<Action> = new Set<Action>([
   'DescribeAvailableResource',
   'DescribeDisks',
   'DescribeSnapshots',
+  'DescribeLockedSnapshots',
   'DescribeInvocationResults',
   'DescribeCloudAssistantStatus',
   'CreateSnapshot',
+  'LockSnapshot',
   'CreateDisk',
   'RunCommand',
 ]);
@@ -149,7 +151,6 @@ export const CODE_ROWS: readonly CodeRow[] = [
     ['InvalidDisk.InUse'],
     ['AttachDisk'],
   ),
-  ...rows('notReady', 'the host is being repaired', ['OperationDenied.HostRepairing']),
   ...rows(
     'notReady',
     'the Cloud Assistant agent has not reported yet',
@@ -221,6 +222,20 @@ export const CODE_ROWS: readonly CodeRow[] = [
     'Invocation.ExceedQuota',
     'CmdCount.ExceedQuota',
   ]),
+  ...rows(
+    'noStock',
+    'the capacity was given up with StopCharging, or the host is being repaired: a human should know, and it may pass',
+    [
+      'OperationDenied.NoStock',
+      'OperationDenied.HostRepairing',
+      'QuotaExceed.ElasticQuota',
+      'LackResource',
+      'Invalid.PrivatePoolOptions.NoStock',
+      'InvalidDedicatedHost.NotEnoughResource',
+    ],
+    ['StartInstance'],
+  ),
+  ...rows('notReady', 'the host is being repaired', ['OperationDenied.HostRepairing']),
   ...rows('quota', 'out of stock in the zone', [
     'OperationDenied.NoStock',
     'LackResource',

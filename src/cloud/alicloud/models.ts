@@ -8,9 +8,10 @@ import type {
   DescribeDisksResponseBodyDisksDisk as WireDisk,
   DescribeInstancesResponseBodyInstancesInstance as WireInstance,
   DescribeInvocationResultsResponseBodyInvocationInvocationResultsInvocationResult as WireInvocation,
+  DescribeLockedSnapshotsResponseBodyLockedSnapshotsInfo as WireLock,
   DescribeSnapshotsResponseBodySnapshotsSnapshot as WireSnapshot,
 } from '@alicloud/ecs20140526';
-import type { Agent, Disk, DiskOffer, Instance, Invocation, Snapshot } from '../types.ts';
+import type { Agent, Disk, DiskOffer, Instance, Invocation, Snapshot, SnapshotLock } from '../types.ts';
 import { MalformedAnswer } from './failures.ts';
 
 export function required<T>(value: T | undefined | null, field: string): T {
@@ -85,6 +86,15 @@ export function toSnapshot(wire: WireSnapshot): Snapshot {
     category: wire.category ?? '',
     ...(wire.retentionDays === undefined ? {} : { retentionDays: wire.retentionDays }),
     tags: tagsOf(wire.tags),
+  };
+}
+
+export function toSnapshotLock(wire: WireLock): SnapshotLock {
+  return {
+    snapshotId: required(wire.snapshotId, 'LockedSnapshotsInfo.SnapshotId'),
+    status: required(wire.lockStatus, 'LockedSnapshotsInfo.LockStatus'),
+    days: positive(wire.lockDuration, 'LockedSnapshotsInfo.LockDuration'),
+    expiresAt: wire.lockExpiredTime ?? '',
   };
 }
 

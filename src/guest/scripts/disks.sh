@@ -1,4 +1,4 @@
-# Which disk is whose, and which file system a path is on: for find-device and check-paths.
+# Which disk is whose, and which file system a path is on: for find-device, check-paths and freeze.
 shopt -s nullglob
 declare -A CAND=() DISK_OF=() PART_OF=()
 

@@ -358,6 +358,7 @@ describe('effects', () => {
         DescribeSnapshots: { Snapshots: { Snapshot: [] } },
         DescribeInstanceTypes: { InstanceTypes: { InstanceType: [] } },
         DescribeAvailableResource: { AvailableZones: {} },
+        DescribeLockedSnapshots: { LockedSnapshotsInfo: [] },
         DescribeCloudAssistantStatus: { InstanceCloudAssistantStatusSet: { InstanceCloudAssistantStatus: [] } },
         DescribeInvocationResults: { Invocation: { InvocationResults: { InvocationResult: [] } } },
         CreateSnapshot: { SnapshotId: 's-new' },
@@ -388,6 +389,9 @@ describe('effects', () => {
         ...common,
       }),
     ).toBe('d-new');
+    expect(await region.snapshotLocks(['s-1'])).toEqual(new Map());
+    await region.lockSnapshot({ snapshotId: 's-1', days: 7, clientToken: 'token-2' });
+    await region.deleteSnapshot('s-2');
     await region.resetDisk('d-1', 's-1');
     expect(await region.probeReset('d-1', 's-1')).toBe('idle');
     await region.attachDisk('d-2', 'i-1');
@@ -422,6 +426,17 @@ describe('effects', () => {
       ClientToken: 'token-1',
     });
     expect(sent('CreateDisk')).not.toHaveProperty('InstanceId');
+    expect(sent('DescribeLockedSnapshots')).toMatchObject({ RegionId: 'cn-test', 'SnapshotIds.1': 's-1' });
+    expect(sent('LockSnapshot')).toEqual({
+      RegionId: 'cn-test',
+      SnapshotId: 's-1',
+      LockMode: 'compliance',
+      LockDuration: '7',
+      CoolOffPeriod: '0',
+      ClientToken: 'token-2',
+    });
+    // Without Force: disks made from it keep it.
+    expect(sent('DeleteSnapshot')).toEqual({ SnapshotId: 's-2' });
     expect(sent('ResetDisk')).toEqual({ DiskId: 'd-1', SnapshotId: 's-1' });
     expect(sent('AttachDisk')).toEqual({ DiskId: 'd-2', InstanceId: 'i-1', DeleteWithInstance: 'false' });
     expect(sent('StopInstance')).toEqual({ InstanceId: 'i-1', StoppedMode: 'KeepCharging', ForceStop: 'false' });

@@ -31,7 +31,10 @@ const table: [code: string, action: Action, kind: CloudErrorKind][] = [
   ['InvalidSnapshotId.NotReady', 'CreateDisk', 'notReady'],
   ['QuotaExceed.ConcurrentSnapshotQuota', 'CreateSnapshot', 'notReady'],
   ['QuotaExceed.Snapshot', 'CreateSnapshot', 'quota'],
-  ['OperationDenied.NoStock', 'StartInstance', 'quota'],
+  ['OperationDenied.NoStock', 'StartInstance', 'noStock'],
+  ['LackResource', 'StartInstance', 'noStock'],
+  ['OperationDenied.HostRepairing', 'StartInstance', 'noStock'],
+  ['OperationDenied.NoStock', 'CreateDisk', 'quota'],
   // Same prefix, other fate.
   ['IncorrectDiskStatus.NeverAttached', 'CreateSnapshot', 'conflict'],
   ['InvalidDiskId.NotFound', 'DeleteDisk', 'notFound'],
@@ -59,8 +62,9 @@ describe('kindOfCode', () => {
 
   it('takes a fault of the service for harmless only where the call can be repeated', () => {
     for (const [action, nature] of Object.entries(ACTIONS) as [Action, string][]) {
-      // ClientToken makes these three repeatable.
-      const repeatable = nature === 'read' || ['CreateSnapshot', 'CreateDisk', 'RunCommand'].includes(action);
+      // ClientToken makes these four repeatable.
+      const repeatable =
+        nature === 'read' || ['CreateSnapshot', 'LockSnapshot', 'CreateDisk', 'RunCommand'].includes(action);
       const expected = repeatable ? 'transient' : 'unknownOutcome';
       for (const status of [400, 500, undefined])
         expect(kindOfCode('InternalError', action, { status })).toBe(expected);

@@ -16,6 +16,9 @@ const names: ScriptName[] = [
   'verify-start',
   'verify-result',
   'unmount',
+  'freeze',
+  'thaw',
+  'run-state',
 ];
 
 describe('guestScript', () => {
@@ -34,7 +37,9 @@ describe('guestScript', () => {
     const files = readdirSync(new URL('../../../src/guest/scripts/', import.meta.url)).map((file) =>
       file.replace(/\.sh$/, ''),
     );
-    expect(files.filter((file) => !['lib', 'disks', 'job', 'tree'].includes(file)).sort()).toEqual([...names].sort());
+    expect(files.filter((file) => !['lib', 'disks', 'job', 'tree', 'freezer'].includes(file)).sort()).toEqual(
+      [...names].sort(),
+    );
   });
 
   it('never puts input into the shell text', () => {
