@@ -1,13 +1,35 @@
 /**
- * Typed API for other programs: plan, start, watch and cancel runs without knowing Temporal's client. The starter is built
+ * Typed API for other programs: plan, start, watch, decide for and cancel runs without knowing Temporal's client. The starter is built
  * on it, so a runbook can do all that the command line does. Heavy packages are loaded on connect, because `--help` and a
  * refused flag must answer at once.
  */
 import { randomUUID } from 'node:crypto';
-import { connect as connectTcp } from 'node:net';
 import type * as TemporalClient from '@temporalio/client';
 import type { Client, Connection, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
+import { connectError, firstFailure, probeTcp } from './client/connecting.ts';
+import {
+  ClientError,
+  GRPC,
+  grpcCode,
+  grpcError,
+  messageOf,
+  otherInput,
+  parse,
+  RunFailedError,
+  runFailed,
+} from './client/errors.ts';
+import { detailsMarkdown, searchAttributeCommand, summaryLine } from './client/texts.ts';
+import type {
+  ConnectOptions,
+  Execution,
+  ListOptions,
+  RetryingActivity,
+  RunHandle,
+  RunSummary,
+  RunView,
+} from './client/types.ts';
+import { undoRequest } from './client/undo.ts';
 import {
   DEFAULT_TASK_QUEUE,
   diskIdSchema,
@@ -15,10 +37,17 @@ import {
   rollbackWorkflowId,
   syncWorkflowId,
 } from './contract/ids.ts';
-import { SEARCH_ATTRIBUTES, STATUS_QUERY, WORKFLOW_TYPE } from './contract/messages.ts';
+import { SEARCH_ATTRIBUTES, STATUS_QUERY, UPDATE, WORKFLOW_TYPE } from './contract/messages.ts';
+import {
+  type ApprovalRequest,
+  approvalSchema,
+  type PauseRequest,
+  pauseSchema,
+  type ResolutionRequest,
+  resolutionSchema,
+} from './contract/operator.ts';
 import type {
   CopyProgress,
-  FailureReport,
   RollbackInput,
   RollbackRequest,
   RollbackResult,
@@ -28,157 +57,26 @@ import type {
 } from './contract/rollback.ts';
 import { copyProgressSchema, rollbackInputSchema, syncInputSchema } from './contract/rollback.ts';
 
-/**
- * - `config`: the Temporal profile or environment cannot be used.
- * - `unreachable`: no Temporal server answers, or it has no such namespace.
- * - `noWorker`: the server answers, but nothing polls the task queue.
- * - `searchAttributes`: the server does not know the attributes a run is found by.
- * - `denied`: Temporal refuses the credentials.
- * - `notFound`: no such run.
- * - `conflict`: a run with this id and another input is open.
- * - `invalidInput`: the request does not parse.
- * - `server`: Temporal answered with an error of another kind.
- */
-export type ClientErrorKind =
-  | 'config'
-  | 'unreachable'
-  | 'noWorker'
-  | 'searchAttributes'
-  | 'denied'
-  | 'notFound'
-  | 'conflict'
-  | 'invalidInput'
-  | 'server';
-
-/** Every rejection of this API but `RunFailedError`. The message is one line with the fact and the fix. */
-export class ClientError extends Error {
-  override readonly name = 'ClientError';
-  readonly kind: ClientErrorKind;
-  /** The run in the way (`conflict`) or asked for (`notFound`). */
-  readonly workflowId: string | undefined;
-
-  constructor(kind: ClientErrorKind, message: string, extra: { cause?: unknown; workflowId?: string } = {}) {
-    super(message, extra.cause === undefined ? {} : { cause: extra.cause });
-    this.kind = kind;
-    this.workflowId = extra.workflowId;
-  }
-}
-
-export type Execution = 'running' | 'completed' | 'failed' | 'cancelled' | 'terminated' | 'timed-out' | 'unknown';
-
-/** A run ended other than by completing. `report` is absent when the run was cancelled, terminated or timed out. */
-export class RunFailedError extends Error {
-  override readonly name = 'RunFailedError';
-  readonly workflowId: string;
-  readonly execution: Exclude<Execution, 'running' | 'completed'>;
-  /** A value of `FAILURE`, when the run itself chose to fail. */
-  readonly failureType: string | undefined;
-  readonly report: FailureReport | undefined;
-
-  constructor(fields: {
-    workflowId: string;
-    execution: Exclude<Execution, 'running' | 'completed'>;
-    message: string;
-    failureType?: string | undefined;
-    report?: FailureReport | undefined;
-    cause?: unknown;
-  }) {
-    super(fields.message, fields.cause === undefined ? {} : { cause: fields.cause });
-    this.workflowId = fields.workflowId;
-    this.execution = fields.execution;
-    this.failureType = fields.failureType;
-    this.report = fields.report;
-  }
-}
-
-export interface ConnectOptions {
-  /** `host:port`; over TEMPORAL_ADDRESS and the profile. */
-  readonly address?: string;
-  readonly namespace?: string;
-  /** A profile of temporal.toml; over TEMPORAL_PROFILE. */
-  readonly profile?: string;
-  /** Over ECS_ROLLBACK_TASK_QUEUE, which the worker reads, too. */
-  readonly taskQueue?: string;
-  /** Default 3,000. */
-  readonly connectTimeoutMs?: number;
-}
-
-/** One line of `list`. */
-export interface RunSummary {
-  readonly workflowId: string;
-  readonly runId: string;
-  readonly kind: 'rollback' | 'sync' | 'plan';
-  readonly execution: Execution;
-  readonly phase?: string;
-  readonly regionId?: string;
-  readonly diskId?: string;
-  readonly instanceId?: string;
-  readonly startedAt: string;
-  readonly closedAt?: string;
-}
-
-/** All that can be known of one run. `status` needs a worker; `result` and `failure` of an ended run do not. */
-export interface RunView extends RunSummary {
-  readonly status?: RunStatus;
-  /** Why `status` is absent. */
-  readonly statusUnavailable?: string;
-  readonly result?: RollbackResult;
-  readonly failure?: { readonly type?: string; readonly message: string; readonly report?: FailureReport };
-  /** Activities of an open run whose last attempt failed; absent when there are none. */
-  readonly retrying?: readonly RetryingActivity[];
-  /** While data is being copied back or compared. */
-  readonly copyProgress?: CopyProgress;
-}
-
-export interface RetryingActivity {
-  readonly activity: string;
-  /** Of the attempt that is under way or due. */
-  readonly attempt: number;
-  /** A value of `ACTIVITY_FAILURE` when the last failure was one of ours. */
-  readonly failureKind?: string;
-  readonly message: string;
-}
-
-export interface RunHandle {
-  readonly workflowId: string;
-  readonly runId: string;
-  /** True when an open run with the same input was found and attached to, and nothing was started. */
-  readonly alreadyRunning: boolean;
-  /** Waits for the end. Rejects with `RunFailedError` unless the run completes. */
-  result(): Promise<RollbackResult>;
-  view(): Promise<RunView>;
-  status(): Promise<RunStatus>;
-  cancel(): Promise<void>;
-}
-
-export interface ListOptions {
-  readonly diskId?: string;
-  /** Open runs only. */
-  readonly running?: boolean;
-  /** Plans too; they are runs of their own and read-only. */
-  readonly includePlans?: boolean;
-  /** Default 20. */
-  readonly limit?: number;
-}
+export { ClientError, type ClientErrorKind, otherInput, RunFailedError } from './client/errors.ts';
+export { resetOf, safetySnapshotOf } from './client/undo.ts';
+export { searchAttributeCommand, summaryLine } from './client/texts.ts';
+export type {
+  ConnectOptions,
+  Execution,
+  ListOptions,
+  RetryingActivity,
+  RunHandle,
+  RunSummary,
+  RunView,
+} from './client/types.ts';
 
 type TemporalClientModule = typeof TemporalClient;
 
 const DEFAULT_ADDRESS = 'localhost:7233';
 const RPC_DEADLINE_MS = 10_000;
 const QUERY_DEADLINE_MS = 5_000;
-/** The UI and `temporal workflow list` refuse longer summaries. */
-const STATIC_SUMMARY_BYTES = 200;
-
-// Of google.rpc.Code; the gRPC library itself is not a dependency of ours.
-const GRPC = {
-  invalidArgument: 3,
-  deadlineExceeded: 4,
-  notFound: 5,
-  permissionDenied: 7,
-  failedPrecondition: 9,
-  unavailable: 14,
-  unauthenticated: 16,
-} as const;
+/** A busy worker may take seconds to replay a long run before it can answer. */
+const UPDATE_DEADLINE_MS = 15_000;
 
 // Of temporal.api.enums.v1.TaskQueueType.
 const WORKFLOW_TASK_QUEUE = 1;
@@ -299,7 +197,7 @@ export class RollbackClient {
     }
     if (executionOf(found) !== 'running') return undefined;
     const running = await this.inputOf(workflowId, found.runId);
-    return { runId: found.runId, sameInput: canonical(running) === canonical(input) };
+    return { runId: found.runId, sameInput: sameWork(running, input) };
   }
 
   /**
@@ -379,6 +277,91 @@ export class RollbackClient {
       await this.call(() => this.temporal.workflow.getHandle(view.workflowId, view.runId).cancel());
     }
     return view;
+  }
+
+  /** One more person lets the run pass. What it waits for now is in the answer; `refused` when it does not take it. */
+  async approve(id: string, request: ApprovalRequest): Promise<RunView> {
+    return this.tell(id, UPDATE.approve, parse(approvalSchema, request));
+  }
+
+  /** Ends a run that waits for approval; nothing was changed. */
+  async reject(id: string, request: ApprovalRequest): Promise<RunView> {
+    return this.tell(id, UPDATE.reject, parse(approvalSchema, request));
+  }
+
+  /** Decides for a run that needs an operator. */
+  async resolve(id: string, request: ResolutionRequest): Promise<RunView> {
+    return this.tell(id, UPDATE.resolve, parse(resolutionSchema, request));
+  }
+
+  /** Stops a run at its next safe point, until `resume`. */
+  async pause(id: string, request: PauseRequest): Promise<RunView> {
+    return this.tell(id, UPDATE.pause, parse(pauseSchema, request));
+  }
+
+  async resume(id: string, request: PauseRequest): Promise<RunView> {
+    return this.tell(id, UPDATE.resume, parse(pauseSchema, request));
+  }
+
+  /**
+   * The request whose rollback undoes a run that has ended: `plan` it, then `start` it. Rejects with `refused` and the
+   * reason when there is nothing to undo.
+   */
+  async undoRequest(id: string): Promise<RollbackRequest> {
+    const view = await this.view(id);
+    return undoRequest(view, await this.requestOf(view));
+  }
+
+  /** What a run was started with; undefined when this version does not understand it. */
+  async requestOf(run: RunSummary): Promise<RollbackInput | SyncInput | undefined> {
+    const input = await this.inputOf(run.workflowId, run.runId);
+    const schemas = run.kind === 'sync' ? [syncInputSchema] : [rollbackInputSchema, syncInputSchema];
+    for (const schema of schemas) {
+      const parsed = schema.safeParse(input);
+      if (parsed.success) return parsed.data;
+    }
+    return undefined;
+  }
+
+  /** Sends one update to an open run that a worker answers for. Resolves to the run as it is after it. */
+  private async tell(id: string, update: string, argument: unknown): Promise<RunView> {
+    const view = await this.view(id);
+    const { workflowId, runId } = view;
+    if (view.execution !== 'running') throw endedAlready(view, update);
+    // Without a worker the update would be kept for one that starts later, when nobody expects it any more.
+    if (view.status === undefined) {
+      throw new ClientError('noWorker', `${workflowId}: ${view.statusUnavailable ?? 'no status'}`, { workflowId });
+    }
+    const handle = this.temporal.workflow.getHandle(workflowId, runId);
+    const send = async () => {
+      try {
+        return await handle.executeUpdate<RunStatus, [unknown]>(update, { args: [argument] });
+      } catch (error) {
+        throw this.updateError(error, view, update);
+      }
+    };
+    try {
+      return { ...view, status: await this.call(send, { workflowId, deadlineMs: UPDATE_DEADLINE_MS }) };
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.kind !== 'notFound') throw error;
+      // It was there a moment ago.
+      throw endedAlready(await this.viewOf(await this.describeExactly(workflowId, runId)), update);
+    }
+  }
+
+  private updateError(error: unknown, { workflowId }: RunView, update: string): unknown {
+    if (error instanceof this.sdk.WorkflowUpdateFailedError) {
+      const why = messageOf(error.cause ?? error);
+      return new ClientError('refused', `${workflowId} refuses to ${update}: ${why}`, { cause: error, workflowId });
+    }
+    if (error instanceof this.sdk.WorkflowUpdateRPCTimeoutOrCancelledError) {
+      return new ClientError(
+        'noWorker',
+        `${workflowId} did not answer to ${update} within ${UPDATE_DEADLINE_MS / 1000} s; it may still take it: look with \`status\``,
+        { cause: error, workflowId },
+      );
+    }
+    return error;
   }
 
   private async launch(
@@ -632,114 +615,6 @@ export class RollbackClient {
   }
 }
 
-/** The one command that makes a server ready for us; creating an existing attribute is not an error. */
-export function searchAttributeCommand(server: { address: string; namespace: string }): string {
-  const names = Object.values(SEARCH_ATTRIBUTES).map((name) => `--name ${name} --type Keyword`);
-  return `temporal operator search-attribute create --address ${server.address} --namespace ${server.namespace} ${names.join(' ')}`;
-}
-
-/** At most 200 bytes: what the list of the Temporal UI shows of a run. */
-export function summaryLine(kind: 'rollback' | 'sync', input: RollbackInput | SyncInput): string {
-  const paths = input.sync?.paths ?? [];
-  const back = paths.length === 0 ? '' : `bring back ${paths.join(', ')}`;
-  const what =
-    kind === 'sync'
-      ? `Sync ${input.diskId} from ${input.snapshotId}: ${back}`
-      : `Roll back ${input.diskId} to ${input.snapshotId}${back === '' ? '' : `, ${back}`}`;
-  return cutToBytes(input.dryRun ? `Plan only: ${what}` : what, STATIC_SUMMARY_BYTES);
-}
-
-function detailsMarkdown(kind: 'rollback' | 'sync', input: RollbackInput | SyncInput): string {
-  const lines = [
-    `**${kind === 'sync' ? 'Sync from a snapshot' : 'Disk rollback'}**${input.dryRun ? ' (plan only, changes nothing)' : ''}`,
-    '',
-    `- disk: \`${input.diskId}\` in \`${input.regionId}\``,
-    `- ${kind === 'sync' ? 'snapshot to read from' : 'target snapshot A'}: \`${input.snapshotId}\``,
-  ];
-  if (input.instanceId !== undefined) lines.push(`- only if attached to: \`${input.instanceId}\``);
-  if ('powerAfter' in input) {
-    lines.push(`- power state at the end: ${input.powerAfter}${input.forceStop ? ', stop by force allowed' : ''}`);
-    lines.push(`- snapshot B is kept for ${input.safetySnapshotRetentionDays} days`);
-  }
-  if (input.sync !== undefined) {
-    lines.push(`- bring back (${input.sync.conflictPolicy}):`);
-    for (const path of input.sync.paths.slice(0, 20)) lines.push(`  - \`${path.replaceAll('`', "'")}\``);
-    if (input.sync.paths.length > 20) lines.push(`  - … and ${input.sync.paths.length - 20} more`);
-  }
-  return cutToBytes(lines.join('\n'), 20_000);
-}
-
-function cutToBytes(text: string, limit: number): string {
-  if (Buffer.byteLength(text) <= limit) return text;
-  let cut = '';
-  let used = Buffer.byteLength('…');
-  for (const character of text) {
-    used += Buffer.byteLength(character);
-    if (used > limit) break;
-    cut += character;
-  }
-  return `${cut}…`;
-}
-
-function parse<T>(
-  schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: ZodLike } },
-  value: unknown,
-): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => {
-    const field = issue.path.map(String).join('.');
-    return field === '' ? issue.message : `${field}: ${issue.message}`;
-  });
-  throw new ClientError('invalidInput', lines.join('; '), { cause: parsed.error });
-}
-
-interface ZodLike {
-  readonly issues: ReadonlyArray<{ readonly path: readonly PropertyKey[]; readonly message: string }>;
-}
-
-function otherInput(workflowId: string, runId: string): ClientError {
-  return new ClientError(
-    'conflict',
-    `${workflowId} is already running with another input (run ${runId}), and one disk takes one run at a time: ` +
-      'watch it, cancel it, or wait for its end',
-    { workflowId },
-  );
-}
-
-function runFailed(workflowId: string, error: Error & { cause?: unknown }): RunFailedError {
-  const cause = error.cause;
-  const name = cause instanceof Error ? cause.name : '';
-  if (name === 'CancelledFailure') {
-    return new RunFailedError({ workflowId, execution: 'cancelled', message: 'the run was cancelled', cause });
-  }
-  if (name === 'TerminatedFailure') {
-    return new RunFailedError({
-      workflowId,
-      execution: 'terminated',
-      message: `the run was terminated (${messageOf(cause)}), so it could not put anything back: check the disk and what it made`,
-      cause,
-    });
-  }
-  if (name === 'TimeoutFailure') {
-    return new RunFailedError({ workflowId, execution: 'timed-out', message: 'the run timed out', cause });
-  }
-  const failure = cause as { type?: string | null; details?: unknown[] | null } | undefined;
-  const report = isFailureReport(failure?.details?.[0]) ? failure.details[0] : undefined;
-  return new RunFailedError({
-    workflowId,
-    execution: 'failed',
-    message: report?.summary ?? messageOf(cause ?? error),
-    failureType: failure?.type ?? undefined,
-    report,
-    cause,
-  });
-}
-
-function isFailureReport(value: unknown): value is FailureReport {
-  return typeof value === 'object' && value !== null && typeof (value as FailureReport).summary === 'string';
-}
-
 function executionOf(info: { status: { name: string } }): Execution {
   return EXECUTIONS[info.status.name] ?? 'unknown';
 }
@@ -760,85 +635,24 @@ function retryingActivities(found: WorkflowExecutionDescription): RetryingActivi
   });
 }
 
+/** Who asks, and which plan was read before, do not make two requests different. */
+function sameWork(running: unknown, input: RollbackInput | SyncInput): boolean {
+  const work = (value: unknown) =>
+    canonical({ ...(value as object), requestedBy: undefined, expectedPlanHash: undefined });
+  return work(running) === work(input);
+}
+
+function endedAlready({ workflowId, execution }: RunSummary, update: string): ClientError {
+  return new ClientError('refused', `${workflowId} has ended already (${execution}): nothing to ${update}`, {
+    workflowId,
+  });
+}
+
 /** JSON with sorted keys, so that two inputs compare by what they say. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
-  );
-}
-
-function grpcError(error: unknown): (Error & { code: number }) | undefined {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if ('metadata' in at && 'code' in at && typeof at.code === 'number') return Object.assign(at, { code: at.code });
-  }
-  return undefined;
-}
-
-function grpcCode(error: unknown): number | undefined {
-  return grpcError(error)?.code;
-}
-
-/** First line only: gRPC and Node put stacks and advice for developers into the rest. */
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const details = (error as { details?: unknown }).details;
-  const text = typeof details === 'string' && details !== '' ? details : error.message;
-  return (text.split('\n')[0] ?? '').trim();
-}
-
-/** Settles with `main`, but rejects at once when `probe` does. */
-async function firstFailure(main: Promise<void>, probe: Promise<void>): Promise<void> {
-  const failed = new Promise<never>((_resolve, reject) => {
-    probe.catch(reject);
-  });
-  main.catch(() => undefined);
-  await Promise.race([main, failed]);
-}
-
-/**
- * Rejects when nothing listens at the address, long before gRPC gives up; resolves in any other case. Says nothing where
- * a proxy does the dialling.
- */
-function probeTcp(address: string, timeoutMs: number): Promise<void> {
-  const proxied = ['grpc_proxy', 'https_proxy', 'http_proxy'].some((name) => (process.env[name] ?? '') !== '');
-  const match = /^(?:dns:\/*)?\[?([^\]/]+?)\]?(?::(\d+))?$/.exec(address);
-  const host = match?.[1];
-  if (proxied || host === undefined) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const socket = connectTcp({ host, port: Number(match?.[2] ?? 7233), timeout: timeoutMs });
-    const settle = (then: () => void) => {
-      socket.destroy();
-      then();
-    };
-    socket.once('connect', () => settle(resolve));
-    socket.once('timeout', () => settle(resolve));
-    socket.once('error', (error) => settle(() => reject(error)));
-  });
-}
-
-function connectError(address: string, cause: unknown): ClientError {
-  const code = grpcCode(cause);
-  if (code === GRPC.unauthenticated || code === GRPC.permissionDenied) {
-    return new ClientError(
-      'denied',
-      `Temporal at ${address} refuses the credentials (${messageOf(grpcError(cause))}): check TEMPORAL_API_KEY or the TLS client certificate`,
-      { cause },
-    );
-  }
-  const socketCode = (cause as { code?: unknown }).code;
-  const why =
-    socketCode === 'ECONNREFUSED'
-      ? 'nothing listens there'
-      : socketCode === 'ENOTFOUND' || socketCode === 'EAI_AGAIN'
-        ? 'the name does not resolve'
-        : typeof socketCode === 'string'
-          ? socketCode
-          : 'it does not answer as Temporal does; is TLS needed, or not?';
-  return new ClientError(
-    'unreachable',
-    `no Temporal server at ${address} (${why}): set TEMPORAL_ADDRESS=host:port, or start one with \`temporal server start-dev\``,
-    { cause },
   );
 }

@@ -2,20 +2,25 @@
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Milliseconds of `90s`, `1h30m` or `1.5h`; a bare number is seconds. Undefined when it is none of these or not above zero. */
-export function parseDuration(text: string): number | undefined {
-  if (/^\d+(\.\d+)?$/.test(text)) return positive(Number(text) * 1_000);
+/** setTimeout turns anything above 2^31-1 ms into 1 ms. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Milliseconds of `90s`, `1h30m` or `1.5h`; a bare number is seconds. Undefined when it is none of these, not above zero,
+ * or above `longestMs`, by default the longest that this program can wait itself (24 days).
+ */
+export function parseDuration(text: string, longestMs = LONGEST_TIMER_MS): number | undefined {
+  if (/^\d+(\.\d+)?$/.test(text)) return within(Number(text) * 1_000, longestMs);
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return undefined;
   let total = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
     total += Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
   }
-  return positive(total);
+  return within(total, longestMs);
 }
 
-function positive(ms: number): number | undefined {
-  // setTimeout turns anything above 2^31-1 ms into 1 ms.
-  return ms > 0 && ms < 2 ** 31 ? Math.round(ms) : undefined;
+function within(ms: number, longestMs: number): number | undefined {
+  return ms > 0 && ms <= longestMs ? Math.round(ms) : undefined;
 }
 
 /** `4s`, `2m 05s`, `3h 07m`, `2d 04h`: two units at most. */

@@ -23,8 +23,8 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** For `--help`. */
 export const EXIT_CODES_HELP = `Exit codes:
-  0 done; the plan has no blockers     1 the run failed, was cancelled, terminated or timed out
-  2 usage, or confirmation missing     3 blocked; nothing was changed
+  0 done; the plan has no blockers     1 the run failed, was cancelled, undone, terminated or timed out
+  2 usage, or confirmation missing     3 blocked or refused; nothing was changed
   4 credentials or permission          5 finished but incomplete
   6 disk, snapshot or run not found    7 Temporal, its worker or the ECS API not reachable
   8 confirmation declined              124 --timeout ran out; the run continues
@@ -34,6 +34,7 @@ const OF_CLIENT_ERROR: Record<ClientErrorKind, ExitCode> = {
   config: EXIT.usage,
   invalidInput: EXIT.usage,
   conflict: EXIT.blocked,
+  refused: EXIT.blocked,
   denied: EXIT.denied,
   notFound: EXIT.notFound,
   unreachable: EXIT.unreachable,

@@ -1,6 +1,7 @@
 /** Shows a run while it goes on: one block redrawn in place on a terminal, one timestamped line per change elsewhere. */
 import { stripVTControlCharacters } from 'node:util';
 import type { RunView } from '../client.ts';
+import { type Typed, waitingKind } from './next-commands.ts';
 import { statusText, transitions } from './status-text.ts';
 import { type OutputStream, type Style, wantsAnimation } from './terminal.ts';
 
@@ -16,19 +17,31 @@ interface Parts {
   readonly stream: OutputStream;
   readonly style: Style;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly self: string;
+  readonly typed: Typed;
   readonly now: () => number;
 }
 
+/** Rings a terminal's bell when the run begins to need somebody: whoever watches at night looks elsewhere. */
 export function liveView(parts: Parts): LiveView {
-  return wantsAnimation(parts.stream, parts.env) ? redrawn(parts) : lineByLine(parts);
+  const view = wantsAnimation(parts.stream, parts.env) ? redrawn(parts) : lineByLine(parts);
+  let before: string | undefined;
+  return {
+    ...view,
+    show(seen) {
+      view.show(seen);
+      const kind = waitingKind(seen);
+      const needed = kind === 'operator' || kind === 'approval';
+      if (needed && kind !== before && parts.stream.isTTY === true) parts.stream.write('\u0007');
+      before = kind;
+    },
+  };
 }
 
-function lineByLine({ stream, style, self, now }: Parts): LiveView {
+function lineByLine({ stream, style, typed, now }: Parts): LiveView {
   let before: RunView | undefined;
   const stamp = () => new Date(now()).toISOString().slice(0, 19).replace('T', ' ');
   const show = (view: RunView) => {
-    for (const line of transitions(before, view, { style, now: now(), self })) stream.write(`${stamp()}Z ${line}\n`);
+    for (const line of transitions(before, view, { style, now: now(), typed })) stream.write(`${stamp()}Z ${line}\n`);
     // A worker that does not answer for a while must not make all steps look new when it is back.
     const status = view.status ?? before?.status;
     before = status === undefined ? view : { ...view, status };
@@ -44,7 +57,7 @@ function lineByLine({ stream, style, self, now }: Parts): LiveView {
   };
 }
 
-function redrawn({ stream, style, self, now }: Parts): LiveView {
+function redrawn({ stream, style, typed, now }: Parts): LiveView {
   let height = 0;
   const erase = () => {
     // Up to the block's first line, then clear to the end of the screen; what scrolled by above stays.
@@ -55,7 +68,7 @@ function redrawn({ stream, style, self, now }: Parts): LiveView {
     show(view) {
       const columns = stream.columns ?? 80;
       const rows = stream.rows ?? 24;
-      const lines = statusText(view, { style, now: now(), self })
+      const lines = statusText(view, { style, now: now(), typed })
         .split('\n')
         .map((line) => clip(line, columns - 1));
       // A block taller than the screen cannot be moved back over: its end, with what to type next, matters more.

@@ -1,5 +1,5 @@
 /**
- * `start --plan FILE`: a plan as `plan -o json` printed it. It supplies the request and the hash that the run is held to, so
+ * `start --plan FILE` and `approve --plan FILE`: a plan as `plan -o json` printed it. To a start it supplies the request and the hash that the run is held to, so
  * that what was read is what is started.
  */
 import { readFileSync } from 'node:fs';
@@ -18,7 +18,14 @@ const isObject = (value: unknown): value is Loose =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What no plan depends on: it may be said anew when the plan is started. */
-const FREE: ReadonlySet<string> = new Set(['requestedBy', 'approval', 'onLeaseHeld', 'dryRun', 'expectedPlanHash']);
+const FREE: ReadonlySet<string> = new Set([
+  'requestedBy',
+  'approval',
+  'onLeaseHeld',
+  'onFailureAfterReset',
+  'dryRun',
+  'expectedPlanHash',
+]);
 
 /** Reads and checks the file. Throws a `UsageError` that names the file, what is wrong with it and what was expected. */
 export function readPlanFile(path: string): PlanFile {

@@ -1,4 +1,5 @@
 /** A plan as text: what would happen, what leaves the disk, what comes back, and what is in the way. */
+import type { ApprovalPolicy } from '../contract/operator.ts';
 import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
 import { STEP_TITLES } from '../contract/rollback.ts';
 import { formatDuration } from './durations.ts';
@@ -13,22 +14,23 @@ export function planText(plan: RollbackPlan, input: RollbackInput | SyncInput, s
   const warnings = of('warning').filter((finding) => finding.code !== 'DataLossWindow');
   const lines: string[] = [];
 
+  const undone = isRollback ? input.undoes : undefined;
   lines.push(
     color.bold(
-      isRollback
-        ? `Plan: roll back disk ${plan.diskId} to snapshot A ${plan.snapshotId}`
-        : `Plan: bring data back to disk ${plan.diskId} from snapshot ${plan.snapshotId}`,
+      undone !== undefined
+        ? `Plan: undo ${undone.workflowId} by rolling disk ${plan.diskId} back to its snapshot B ${plan.snapshotId}`
+        : isRollback
+          ? `Plan: roll back disk ${plan.diskId} to snapshot A ${plan.snapshotId}`
+          : `Plan: bring data back to disk ${plan.diskId} from snapshot ${plan.snapshotId}`,
     ),
   );
   lines.push(...facts(plan, isRollback));
   if (isRollback) {
-    lines.push(`  Leaves the disk  ${lossWindow(plan, style)}`);
-    lines.push(
-      `  Kept             all of it in snapshot B, taken just before the reset, for ${input.safetySnapshotRetentionDays} days`,
-    );
+    lines.push(`  Leaves the disk  ${lossWindow(plan, style)}`, ...requestLines(input));
+    lines.push(`  At the end       ${powerAtEnd(input, plan)}`, ...policyLines(input));
+  } else {
+    lines.push(`  Brought back     ${broughtBack(input)}`);
   }
-  lines.push(`  Brought back     ${broughtBack(input)}`);
-  if (isRollback) lines.push(`  At the end       ${powerAtEnd(input, plan)}`);
   if (blockers.length === 0) lines.push('', `  Steps: ${stepTitles(plan).join(' → ')}`);
 
   if (warnings.length > 0) {
@@ -45,6 +47,46 @@ export function planText(plan: RollbackPlan, input: RollbackInput | SyncInput, s
   }
   const text = lines.join('\n');
   return style.utf8 ? text : plainPunctuation(text);
+}
+
+/** What was asked for: what is kept, and what comes back. */
+export function requestLines(input: RollbackInput): string[] {
+  const when = {
+    cold: 'taken just before the reset',
+    warm: 'taken just before the reset, after a first one while the instance still runs',
+    hot: 'taken while the instance still runs; what is written after that is lost',
+  }[input.snapshotMode];
+  const frozen = input.freezeFileSystems ? ', with its file systems frozen for the moment' : '';
+  const lock =
+    input.lockSafetySnapshotDays === undefined
+      ? ''
+      : `; locked, so that nobody can delete it, for ${count(input.lockSafetySnapshotDays, 'day')}`;
+  return [
+    `  Kept             all of it in snapshot B, ${when}${frozen}, for ${count(input.safetySnapshotRetentionDays, 'day')}${lock}`,
+    `  Brought back     ${broughtBack(input)}`,
+  ];
+}
+
+/** What was asked for: who decides. */
+export function policyLines(input: RollbackInput): string[] {
+  const lines = [`  If it fails      ${failurePolicy(input)}`];
+  if (input.approval !== undefined) lines.push(`  Needs            ${approvalPolicy(input.approval)}`);
+  if (input.onLeaseHeld === 'wait') lines.push('  Another run      is waited for, if one works on the instance');
+  return lines;
+}
+
+function failurePolicy(input: RollbackInput): string {
+  const lossy = input.acceptDataLoss ? ', even if data written since would be lost' : '';
+  return {
+    ask: 'after the reset: waits for a decision, for as long as it takes',
+    abort: 'after the reset: ends there, and says what is missing',
+    undo: `after the reset: rolls back onto snapshot B${lossy}`,
+  }[input.onFailureAfterReset];
+}
+
+function approvalPolicy(approval: ApprovalPolicy): string {
+  const self = approval.requesterMayApprove ? '' : ', none from whoever asks';
+  return `${count(approval.quorum, 'approval')}${self}, within ${formatDuration(approval.timeoutSeconds * 1_000)}`;
 }
 
 function facts(plan: RollbackPlan, isRollback: boolean): string[] {
@@ -105,9 +147,15 @@ const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['instanceId', '--instance'],
   ['sync.paths', '--path'],
   ['powerAfter', '--power'],
+  ['snapshotMode', '--mode'],
+  ['freezeFileSystems', '--freeze'],
+  ['lockSafetySnapshotDays', '--lock-days'],
+  ['acceptDataLoss', '--accept-data-loss'],
+  ['forceStop', '--force-stop'],
+  ['safetySnapshotRetentionDays', '--retention-days'],
 ]);
 
-function findingLines(finding: RollbackPlan['findings'][number], mark: string): string[] {
+export function findingLines(finding: RollbackPlan['findings'][number], mark: string): string[] {
   const flag = FLAG_OF.get(finding.field ?? '');
   const lines = [`  ${mark} ${flag === undefined ? '' : `${flag}: `}${oneLine(finding.fact)}`];
   if (finding.remedy !== undefined) lines.push(`    → ${oneLine(finding.remedy)}`);

@@ -4,19 +4,15 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import type * as commands from './commands.ts';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
+import type { Context } from './session.ts';
 import type { Surroundings } from './terminal.ts';
 import { wantsColor } from './terminal.ts';
 
-type Commands = typeof commands;
-type Flags<Run extends keyof Commands> = Commands[Run] extends (
-  context: commands.Context,
-  flags: infer F,
-  ...rest: never[]
-) => unknown
-  ? F
-  : never;
+/** The families of commands; each is loaded when one of its commands is chosen. */
+const look = () => import('./commands/look.ts');
+const start = () => import('./commands/start.ts');
+const tell = () => import('./commands/tell.ts');
 
 /** Runs one command line (without node and script). Resolves to the exit code; never rejects for what a user can cause. */
 export async function main(args: readonly string[], world: Surroundings): Promise<number> {
@@ -25,7 +21,7 @@ export async function main(args: readonly string[], world: Surroundings): Promis
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
   process.once('SIGHUP', onSignal);
-  const context: commands.Context = { world, signal: interrupt.signal };
+  const context: Context = { world, signal: interrupt.signal };
   let exitCode: number = EXIT.done;
   const program = build(world, context, (code) => {
     exitCode = code;
@@ -36,7 +32,7 @@ export async function main(args: readonly string[], world: Surroundings): Promis
   } catch (error) {
     // Help and version end as CommanderError with code 0, after printing.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    const { sayError } = await import('./commands.ts');
+    const { sayError } = await import('./session.ts');
     return sayError(world, looseFlags(args), error);
   } finally {
     process.off('SIGINT', onSignal);
@@ -45,7 +41,7 @@ export async function main(args: readonly string[], world: Surroundings): Promis
   }
 }
 
-function build(world: Surroundings, context: commands.Context, ended: (exitCode: number) => void): Command {
+function build(world: Surroundings, context: Context, ended: (exitCode: number) => void): Command {
   const { self } = world;
   const program = new Command('ecs-rollback')
     .description(
@@ -73,6 +69,8 @@ The usual order:
   ${self} start  --region cn-hangzhou --disk d-… --snapshot s-… --path /data/uploads
   ${self} status d-…
 
+When it waits for somebody, \`status\` says for whom, and what to type.
+
 ${EXIT_CODES_HELP}
 
 Environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE and Temporal's other variables; ALIBABA_CLOUD_REGION_ID;
@@ -92,73 +90,167 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
       .option('--task-queue <name>', 'task queue the worker polls (also ECS_ROLLBACK_TASK_QUEUE)');
     return made.exitOverride();
   };
-  const run = <F>(action: (commands: Commands, flags: F, id: string) => Promise<number>, takesId = false) =>
+  const run = <M, F>(
+    family: () => Promise<M>,
+    action: (commands: M, flags: F, ...operands: string[]) => Promise<number>,
+  ) =>
     async function act(...given: unknown[]): Promise<void> {
-      const [id, flags] = takesId ? [String(given[0]), given[1]] : ['', given[0]];
-      ended(await action(await import('./commands.ts'), flags as F, id));
+      // Commander hands over the operands, then the flags, then the command itself.
+      const operands = given.slice(0, -2).map(String);
+      ended(await action(await family(), given.at(-2) as F, ...operands));
     };
 
-  targetFlags(
-    command('plan', 'Read everything, report every blocker and what would be lost. Changes nothing.', [
-      'plan --region cn-hangzhou --disk d-bp1… --snapshot s-bp1… --path /data/uploads',
-      'plan --disk d-bp1… --snapshot s-bp1… -o json > plan.json',
-    ]),
+  policyFlags(
+    targetFlags(
+      command('plan', 'Read everything, report every blocker and what would be lost. Changes nothing.', [
+        'plan --region cn-hangzhou --disk d-bp1… --snapshot s-bp1… --path /data/uploads',
+        'plan --disk d-bp1… --snapshot s-bp1… -o json > plan.json      # for `start --plan plan.json`',
+      ]),
+    ),
   )
     .option('--timeout <duration>', 'give up after this long (90s, 2m; default and most: 5m)')
     .option('--workflow-id <id>', 'id of the plan (default: made up)')
-    .action(run<Flags<'runPlan'>>((commands, flags) => commands.runPlan(context, flags)));
+    .action(run(start, (commands, flags: FlagsOf<StartModule['runPlan']>) => commands.runPlan(context, flags)));
 
   waitFlags(
-    targetFlags(
-      command('start', 'Plan, ask, roll the disk back, bring data back, wait for the end.', [
-        'start --region cn-hangzhou --disk d-bp1… --snapshot s-bp1… --path /data/uploads',
-        'start --disk d-bp1… --snapshot s-bp1… --yes -o json      # from a runbook',
-        'start --plan plan.json --yes                             # what `plan -o json` wrote, unless the world has drifted',
-        'start --disk d-bp1… --snapshot s-bp1… --yes --detach     # prints the id and returns',
-      ]).alias('rollback'),
+    policyFlags(
+      targetFlags(
+        command('start', 'Plan, ask, roll the disk back, bring data back, wait for the end.', [
+          'start --region cn-hangzhou --disk d-bp1… --snapshot s-bp1… --path /data/uploads',
+          'start --plan plan.json                                         # what was planned, or nothing',
+          'start --disk d-bp1… --snapshot s-bp1… --approvals 2 --no-self-approval --detach',
+          'start --disk d-bp1… --snapshot s-bp1… --yes -o json --on-failure undo   # from a runbook',
+          'start --disk d-bp1… --snapshot s-bp1… --yes --detach           # prints the id and returns',
+        ]).alias('rollback'),
+      ),
+    ).option(
+      '--plan <file>',
+      'start what this file of `plan -o json` says; refused when the world has drifted from it',
     ),
-  )
-    .option('--plan <file>', 'start what this file of `plan -o json` says; refused when the world has drifted from it')
-    .action(run<Flags<'runStart'>>((commands, flags) => commands.runStart(context, flags)));
+  ).action(run(start, (commands, flags: FlagsOf<StartModule['runStart']>) => commands.runStart(context, flags)));
 
   waitFlags(
-    syncFlags(
-      sourceFlags(
-        command('sync', 'Bring data back from a snapshot of the disk, without rolling it back.', [
-          'sync --region cn-hangzhou --disk d-bp1… --snapshot s-bp1… --path /data/uploads --conflict keep-live',
-        ]),
+    givenFlags(
+      syncFlags(
+        sourceFlags(
+          command('sync', 'Bring data back from a snapshot of the disk, without rolling it back.', [
+            'sync --region cn-hangzhou --disk d-bp1… --snapshot s-bp1… --path /data/uploads --conflict keep-live',
+          ]),
+        ),
       ),
     ),
-  ).action(run<Flags<'runSync'>>((commands, flags) => commands.runSync(context, flags)));
+  ).action(run(start, (commands, flags: FlagsOf<StartModule['runSync']>) => commands.runSync(context, flags)));
+
+  waitFlags(
+    policyFlags(
+      command('undo', 'Roll the disk back onto snapshot B of a run that has ended: as it was before the run.', [
+        'undo d-bp1…                       # the last run of the disk',
+        'undo rollback-d-bp1… --accept-data-loss --yes -o json',
+      ])
+        .argument('<run-or-disk>', 'workflow id, or disk id')
+        .option('--power <state>', 'running, stopped or as-found (default: as before the run that is undone)'),
+    ),
+  ).action(
+    run(start, (commands, flags: FlagsOf<StartModule['runUndo']>, id = '') => commands.runUndo(context, flags, id)),
+  );
 
   command('status', 'What a run is doing, whether the reset has happened, and what a cancel would do now.', [
     'status d-bp1…            # by disk: its open run, else its last one',
     'status rollback-d-bp1… -o json',
   ])
     .argument('<run-or-disk>', 'workflow id, or disk id')
-    .action(run<Flags<'runStatus'>>((commands, flags, id) => commands.runStatus(context, flags, id), true));
+    .action(
+      run(look, (commands, flags: FlagsOf<LookModule['runStatus']>, id = '') => commands.runStatus(context, flags, id)),
+    );
 
   command('watch', 'Follow a run to its end. The exit code is its outcome.', [
     'watch d-bp1…',
-    'watch rollback-d-bp1… -o json      # JSON lines: status, then summary',
+    'watch rollback-d-bp1… -o json      # JSON lines: status, needs-operator, needs-approval, then summary',
   ])
     .argument('<run-or-disk>', 'workflow id, or disk id')
     .option('--timeout <duration>', 'stop waiting after this long (30m, 1h30m); the run continues')
-    .action(run<Flags<'runWatch'>>((commands, flags, id) => commands.runWatch(context, flags, id), true));
+    .action(
+      run(look, (commands, flags: FlagsOf<LookModule['runWatch']>, id = '') => commands.runWatch(context, flags, id)),
+    );
 
-  command('list', 'The runs there are, newest first.', ['list --running', 'list --disk d-bp1… -o json'])
+  command('list', 'The runs there are, newest first, and what waits for somebody.', [
+    'list --running',
+    'list --disk d-bp1… -o json',
+  ])
     .option('--disk <id>', 'of this disk only')
     .option('--running', 'open runs only')
     .option('--all', 'plans too')
     .option('--limit <number>', 'at most this many', '20')
-    .action(run<Flags<'runList'>>((commands, flags) => commands.runList(context, flags)));
+    .action(run(look, (commands, flags: FlagsOf<LookModule['runList']>) => commands.runList(context, flags)));
+
+  hashFlags(
+    tellFlags(
+      command('approve', 'Let a run that waits for approval pass, after showing what it would do.', [
+        "approve d-bp1… --reason 'INC-42, checked with the owner'",
+        "approve rollback-d-bp1… --plan plan.json --yes --reason 'INC-42'      # the plan that was read, or nothing",
+      ]),
+      'why; the history keeps it (required)',
+    ),
+  )
+    .option('-y, --yes', 'do not show and ask; needs --plan-hash or --plan')
+    .action(
+      run(tell, (commands, flags: FlagsOf<TellModule['runApprove']>, id = '') =>
+        commands.runApprove(context, flags, id),
+      ),
+    );
+
+  hashFlags(
+    tellFlags(
+      command('reject', 'End a run that waits for approval. Nothing has been changed.', [
+        "reject d-bp1… --reason 'wrong snapshot'",
+      ]),
+      'why; the history keeps it (required)',
+    ),
+  ).action(
+    run(tell, (commands, flags: FlagsOf<TellModule['runReject']>, id = '') => commands.runReject(context, flags, id)),
+  );
+
+  tellFlags(
+    command('resolve', 'Decide for a run that needs an operator. `status` lists what it can do now.', [
+      "resolve d-bp1… retry --reason 'bought the capacity'",
+      "resolve d-bp1… skip --reason 'started it in the console'      # believed only if that is observed",
+      "resolve d-bp1… undo --reason 'A is worse than what we had'",
+    ]),
+    'why; the history keeps it (required)',
+  )
+    .argument('<decision>', 'retry, skip, undo, abort or force')
+    .action(
+      run(tell, (commands, flags: FlagsOf<TellModule['runResolve']>, id = '', decision = '') =>
+        commands.runResolve(context, flags, id, decision),
+      ),
+    );
+
+  tellFlags(
+    command('pause', 'Let a run stand still at its next safe point.', [
+      "pause d-bp1… --reason 'database team looks first'",
+    ]),
+    'why; the history keeps it',
+  ).action(
+    run(tell, (commands, flags: FlagsOf<TellModule['runPause']>, id = '') => commands.runPause(context, flags, id)),
+  );
+
+  tellFlags(command('resume', 'Let a paused run go on.', ['resume d-bp1…']), 'why; the history keeps it').action(
+    run(tell, (commands, flags: FlagsOf<TellModule['runResume']>, id = '') => commands.runResume(context, flags, id)),
+  );
 
   command('cancel', 'Ask a run to put things back and end. Says what that will mean.', ['cancel d-bp1…'])
     .argument('<run-or-disk>', 'workflow id, or disk id')
-    .action(run<Flags<'runCancel'>>((commands, flags, id) => commands.runCancel(context, flags, id), true));
+    .action(
+      run(tell, (commands, flags: FlagsOf<TellModule['runCancel']>, id = '') => commands.runCancel(context, flags, id)),
+    );
 
   return program;
 }
+
+type LookModule = Awaited<ReturnType<typeof look>>;
+type StartModule = Awaited<ReturnType<typeof start>>;
+type TellModule = Awaited<ReturnType<typeof tell>>;
+type FlagsOf<Action> = Action extends (context: Context, flags: infer F, ...rest: never[]) => unknown ? F : never;
 
 // Required flags are not commander's: it would name one per try, the request's own check names all at once.
 function sourceFlags(command: Command): Command {
@@ -182,10 +274,48 @@ function syncFlags(command: Command): Command {
 }
 
 function targetFlags(command: Command): Command {
-  return syncFlags(sourceFlags(command))
-    .option('--power <state>', 'as-found (default), running or stopped: the instance at the end')
+  return syncFlags(sourceFlags(command)).option(
+    '--power <state>',
+    'as-found (default), running or stopped: the instance at the end',
+  );
+}
+
+/** How a rollback is done, and who decides: of `start` and `undo`, and of `plan`, which is to find what they would find. */
+function policyFlags(command: Command): Command {
+  return givenFlags(command)
     .option('--force-stop', 'cut the power if a graceful stop does not end; unflushed data is lost')
-    .option('--retention-days <days>', 'how long the cloud keeps snapshot B (default: 30)');
+    .option(
+      '--mode <mode>',
+      'cold (default): stop, then snapshot B; warm: less downtime; hot: B first, and loses a bit',
+    )
+    .option('--freeze', 'with warm or hot: freeze the file systems for the moment of the snapshot')
+    .option('--retention-days <days>', 'how long the cloud keeps snapshot B (default: 30)')
+    .option('--lock-days <days>', 'lock snapshot B this long, so that nobody can delete it')
+    .option('--approvals <number>', 'wait before the first change until so many people approve')
+    .option('--no-self-approval', 'whoever asks cannot approve; with --approvals')
+    .option('--approval-timeout <duration>', 'refused after this long without enough approvals (default: 24h)')
+    .option('--remind-every <duration>', 'a reminder this often while it waits for approval (default: 1h)')
+    .option('--on-failure <what>', 'after the reset: ask (default; waits for `resolve`), abort or undo')
+    .option('--accept-data-loss', 'let an undo lose what was written since the instance was started again');
+}
+
+function givenFlags(command: Command): Command {
+  return command
+    .option('--on-lease <what>', 'while another run works on the instance: fail (default) or wait')
+    .option('--requested-by <name>', 'who asks, for the history (default: you@this-host)');
+}
+
+function tellFlags(command: Command, reason: string): Command {
+  return command
+    .argument('<run-or-disk>', 'workflow id, or disk id')
+    .option('--reason <text>', reason)
+    .option('--by <name>', 'who says it, for the history (default: you@this-host)');
+}
+
+function hashFlags(command: Command): Command {
+  return command
+    .option('--plan-hash <hash>', 'only if it waits with this plan (default: the plan it waits with)')
+    .option('--plan <file>', 'only if it waits with the plan in this file of `plan -o json`');
 }
 
 function waitFlags(command: Command): Command {

@@ -2,7 +2,7 @@
  * From flags to a request of the contract. Refuses what contradicts itself, and says what the schemas object to in terms
  * of the flags that were typed.
  */
-import type { RollbackInput, SyncInput } from '../contract/rollback.ts';
+import type { RollbackInput, RollbackRequest, SyncInput } from '../contract/rollback.ts';
 import { rollbackInputSchema, syncInputSchema } from '../contract/rollback.ts';
 import { parseDuration } from './durations.ts';
 import { type PlanFile, requestOfPlan } from './plan-file.ts';
@@ -19,6 +19,29 @@ export interface RequestFlags {
   readonly power?: string;
   readonly forceStop?: boolean;
   readonly retentionDays?: string;
+  readonly mode?: string;
+  readonly freeze?: boolean;
+  readonly lockDays?: string;
+  readonly approvals?: string;
+  /** False with `--no-self-approval`. */
+  readonly selfApproval?: boolean;
+  readonly approvalTimeout?: string;
+  readonly remindEvery?: string;
+  readonly requestedBy?: string;
+  readonly onLease?: string;
+  readonly onFailure?: string;
+  readonly acceptDataLoss?: boolean;
+}
+
+/** Where what was not typed comes from. */
+export interface Asker {
+  readonly env: Env;
+  /** `--requested-by`, unless given. */
+  readonly user: string;
+  /** What the flags only add to, and the environment does not. */
+  readonly file?: PlanFile;
+  /** What the flags go over: the request of an undo. */
+  readonly base?: RollbackRequest;
 }
 
 export interface WaitFlags {
@@ -42,31 +65,89 @@ const EXPECTED: Readonly<Record<string, string>> = {
   '--conflict': 'newer-wins, keep-live or take-b',
   '--power': 'as-found, running or stopped',
   '--retention-days': 'a whole number of days from 1 to 65536, such as 30',
+  '--mode': 'cold, warm or hot',
+  '--lock-days': 'a whole number of days from 1 to 36500, such as 7',
+  '--approvals': 'how many people have to approve, from 1 to 10',
+  '--approval-timeout': 'a duration from 1m to 30d, such as 4h',
+  '--remind-every': 'a duration from 1m to 30d, such as 30m',
+  '--requested-by': 'a name of at most 128 characters',
+  '--on-lease': 'fail or wait',
+  '--on-failure': 'ask, abort or undo',
 };
 
-/** With a plan file the flags only add to its request, and the environment adds nothing. */
-export function rollbackInput(flags: RequestFlags, env: Env, file?: PlanFile): RollbackInput {
-  const faults = file === undefined ? contradictions(flags) : [];
+export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput {
+  const { file } = asker;
+  const base: Partial<RollbackRequest> = file?.request ?? asker.base ?? {};
+  const faults = contradictions(flags, base);
   if (faults.length > 0) throw new UsageError(...faults);
+  const sync = flags.path === undefined && flags.conflict === undefined ? undefined : selection(flags);
+  const approval = approvalPolicy(flags, base);
   const given = {
-    ...target(flags, file === undefined ? env : {}),
-    ...(flags.path === undefined && (file === undefined || flags.conflict === undefined)
-      ? {}
-      : { sync: selection(flags) }),
+    ...target(flags, file === undefined ? asker.env : {}),
+    ...asked(flags, asker),
+    ...(sync === undefined ? {} : { sync }),
+    ...(approval === undefined ? {} : { approval }),
     ...(flags.power === undefined ? {} : { powerAfter: flags.power }),
     ...(flags.forceStop === undefined ? {} : { forceStop: flags.forceStop }),
-    ...(flags.retentionDays === undefined
-      ? {}
-      : { safetySnapshotRetentionDays: /^\d+$/.test(flags.retentionDays) ? Number(flags.retentionDays) : Number.NaN }),
+    ...(flags.retentionDays === undefined ? {} : { safetySnapshotRetentionDays: whole(flags.retentionDays) }),
+    ...(flags.mode === undefined ? {} : { snapshotMode: flags.mode }),
+    ...(flags.freeze === undefined ? {} : { freezeFileSystems: flags.freeze }),
+    ...(flags.lockDays === undefined ? {} : { lockSafetySnapshotDays: whole(flags.lockDays) }),
+    ...(flags.onFailure === undefined ? {} : { onFailureAfterReset: flags.onFailure }),
+    ...(flags.acceptDataLoss === undefined ? {} : { acceptDataLoss: flags.acceptDataLoss }),
   };
   const request =
-    file === undefined ? given : requestOfPlan(file, given, (path) => typed(path.split('.'), flags, {}).flag);
-  return checked(rollbackInputSchema.safeParse(request), flags, env);
+    file === undefined
+      ? overUndo(given, asker.base)
+      : requestOfPlan(file, given, (path) => typed(path.split('.'), flags, {}).flag);
+  return checked(rollbackInputSchema.safeParse(request), flags, asker);
 }
 
-export function syncInput(flags: RequestFlags, env: Env): SyncInput {
-  const request = { ...target(flags, env), sync: selection(flags) };
-  return checked(syncInputSchema.safeParse(request), flags, env);
+/** What was typed goes over the request of an undo, but for its target, which is the run's. */
+const overUndo = (given: Record<string, unknown>, base: RollbackRequest | undefined): Record<string, unknown> =>
+  base === undefined
+    ? given
+    : { ...base, ...given, regionId: base.regionId, diskId: base.diskId, snapshotId: base.snapshotId };
+
+/**
+ * Refuses bad flags of an undo before anything is asked of a server: what it is about is known only then, so that some
+ * run stands for it here.
+ */
+export function checkUndoFlags(flags: RequestFlags, asker: Omit<Asker, 'base'>): void {
+  const some = { regionId: 'cn-hangzhou', diskId: 'd-00000000', snapshotId: 's-00000000' };
+  rollbackInput(flags, { ...asker, base: { ...some, undoes: { workflowId: 'some', runId: 'some' } } });
+}
+
+export function syncInput(flags: RequestFlags, asker: Asker): SyncInput {
+  const request = { ...target(flags, asker.env), ...asked(flags, asker), sync: selection(flags) };
+  return checked(syncInputSchema.safeParse(request), flags, asker);
+}
+
+/** What rollback and sync have in common besides their target. */
+const asked = (flags: RequestFlags, { user }: Asker) => ({
+  requestedBy: flags.requestedBy ?? user,
+  ...(flags.onLease === undefined ? {} : { onLeaseHeld: flags.onLease }),
+});
+
+/** NaN, which no schema takes, for what is no whole number. */
+const whole = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+
+const LONGEST_POLICY_MS = 30 * 86_400_000;
+
+function seconds(text: string): number {
+  const ms = parseDuration(text, LONGEST_POLICY_MS);
+  return ms === undefined ? Number.NaN : Math.round(ms / 1_000);
+}
+
+function approvalPolicy(flags: RequestFlags, base: Partial<RollbackRequest>): Record<string, unknown> | undefined {
+  if (flags.approvals === undefined && base.approval === undefined) return undefined;
+  return {
+    ...base.approval,
+    ...(flags.approvals === undefined ? {} : { quorum: whole(flags.approvals) }),
+    ...(flags.selfApproval === false ? { requesterMayApprove: false } : {}),
+    ...(flags.approvalTimeout === undefined ? {} : { timeoutSeconds: seconds(flags.approvalTimeout) }),
+    ...(flags.remindEvery === undefined ? {} : { remindEverySeconds: seconds(flags.remindEvery) }),
+  };
 }
 
 /** Milliseconds of `--timeout`, if it was given. */
@@ -91,27 +172,49 @@ export function checkWaiting(flags: WaitFlags, canPrompt: boolean): void {
   if (flags.detach === true && flags.timeout !== undefined) {
     throw new UsageError('--timeout: with --detach nothing is waited for: leave out --timeout or --detach');
   }
-  if (flags.dryRun === true || flags.yes === true) return;
-  if (flags.output === 'json') {
-    throw new UsageError(
-      '--yes: -o json never prompts, and this changes the disk: add --yes, or --dry-run to read only',
-    );
-  }
-  if (!canPrompt) {
-    throw new UsageError(
-      '--yes: no terminal to ask for confirmation on, and this changes the disk: add --yes, or --dry-run to read only',
-    );
+  if (flags.dryRun !== true) {
+    requireAnswer(flags, canPrompt, 'this changes the disk: add --yes, or --dry-run to read only');
   }
 }
 
-function contradictions(flags: RequestFlags): string[] {
+/** Refuses to go on where nobody can be asked and `--yes` was not given; `why` says what it is about and what to do. */
+export function requireAnswer(flags: WaitFlags, canPrompt: boolean, why: string): void {
+  if (flags.yes === true) return;
+  if (flags.output === 'json') throw new UsageError(`--yes: -o json never prompts, and ${why}`);
+  if (!canPrompt) throw new UsageError(`--yes: no terminal to ask for confirmation on, and ${why}`);
+}
+
+function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): string[] {
   const faults: string[] = [];
-  if (flags.conflict !== undefined && flags.path === undefined) {
+  const broughtBack = flags.path !== undefined || base.sync !== undefined;
+  if (flags.conflict !== undefined && !broughtBack) {
     faults.push('--conflict: nothing is brought back without --path: add --path, or leave out --conflict');
   }
-  if (flags.path !== undefined && flags.power === 'stopped') {
+  if (broughtBack && (flags.power ?? base.powerAfter) === 'stopped') {
     faults.push(
       '--power: "stopped" contradicts --path, since bringing data back needs a running instance: use --power as-found or running, or leave out --path',
+    );
+  }
+  const mode = flags.mode ?? base.snapshotMode ?? 'cold';
+  if ((flags.freeze ?? base.freezeFileSystems) === true && mode === 'cold') {
+    faults.push(
+      '--freeze: in mode cold the instance is stopped when the snapshot is cut, so there is nothing to freeze: add --mode warm or hot, or leave out --freeze',
+    );
+  }
+  if (flags.approvals === undefined && base.approval === undefined) {
+    const alone = [
+      ...(flags.selfApproval === false ? ['--no-self-approval'] : []),
+      ...(flags.approvalTimeout === undefined ? [] : ['--approval-timeout']),
+      ...(flags.remindEvery === undefined ? [] : ['--remind-every']),
+    ];
+    for (const flag of alone) {
+      faults.push(`${flag}: nobody is asked without --approvals: add --approvals 1, or leave out ${flag}`);
+    }
+  }
+  // An undo of a run that has ended needs the consent itself.
+  if (flags.acceptDataLoss === true && base.undoes === undefined && flags.onFailure !== 'undo') {
+    faults.push(
+      '--accept-data-loss: only an undo loses data that is not in snapshot B: add --on-failure undo, or leave out --accept-data-loss',
     );
   }
   return faults;
@@ -140,7 +243,7 @@ type Issue = { readonly code: string; readonly path: readonly PropertyKey[]; rea
 function checked<T>(
   parsed: { success: true; data: T } | { success: false; error: { issues: readonly Issue[] } },
   flags: RequestFlags,
-  env: Env,
+  asker: Asker,
 ): T {
   if (parsed.success) return parsed.data;
   const seen = new Set<string>();
@@ -149,18 +252,18 @@ function checked<T>(
     const place = issue.path.map(String).join('.');
     if (seen.has(place)) continue;
     seen.add(place);
-    lines.push(objection(issue, flags, env));
+    lines.push(objection(issue, flags, asker));
   }
   throw new UsageError(...lines);
 }
 
-function objection(issue: Issue, flags: RequestFlags, env: Env): string {
+function objection(issue: Issue, flags: RequestFlags, { env }: Asker): string {
   const { flag, value } = typed(issue.path, flags, env);
   if (value === undefined) {
     const instead = flag === '--region' ? ` (or set ${REGION_VARIABLE})` : '';
     return `${flag}: is missing: give ${EXPECTED[flag] ?? 'a value'}${instead}`;
   }
-  if (issue.code === 'too_big' && issue.path.length === 2)
+  if (issue.code === 'too_big' && issue.path[0] === 'sync' && issue.path.length === 2)
     return `--path: ${value} are too many: at most 200 in one run`;
   const ours = issue.code === 'custom' || issue.code === 'invalid_format' || flag === '--path';
   const said = ours ? issue.message : `is not accepted: expected ${EXPECTED[flag] ?? 'another value'}`;
@@ -179,15 +282,25 @@ function typed(
     if (typeof index === 'number') return { flag: '--path', value: [...new Set(flags.path)][index] };
     return { flag: '--path', value: flags.path === undefined ? undefined : `${flags.path.length} paths` };
   }
-  const name = String(path[0]);
+  const name = String(path[0]) === 'approval' ? String(path[1]) : String(path[0]);
   const fields: Readonly<Record<string, { flag: string; value?: string | undefined }>> = {
     regionId: { flag: '--region', value: flags.region ?? (env[REGION_VARIABLE] || undefined) },
     diskId: { flag: '--disk', value: flags.disk },
     snapshotId: { flag: '--snapshot', value: flags.snapshot },
     instanceId: { flag: '--instance', value: flags.instance },
     powerAfter: { flag: '--power', value: flags.power },
-    forceStop: { flag: '--force-stop', value: String(flags.forceStop ?? false) },
     safetySnapshotRetentionDays: { flag: '--retention-days', value: flags.retentionDays },
+    snapshotMode: { flag: '--mode', value: flags.mode },
+    lockSafetySnapshotDays: { flag: '--lock-days', value: flags.lockDays },
+    quorum: { flag: '--approvals', value: flags.approvals },
+    timeoutSeconds: { flag: '--approval-timeout', value: flags.approvalTimeout },
+    remindEverySeconds: { flag: '--remind-every', value: flags.remindEvery },
+    requestedBy: { flag: '--requested-by', value: flags.requestedBy },
+    onLeaseHeld: { flag: '--on-lease', value: flags.onLease },
+    onFailureAfterReset: { flag: '--on-failure', value: flags.onFailure },
+    forceStop: { flag: '--force-stop', value: String(flags.forceStop ?? false) },
+    freezeFileSystems: { flag: '--freeze', value: String(flags.freeze ?? false) },
+    acceptDataLoss: { flag: '--accept-data-loss', value: String(flags.acceptDataLoss ?? false) },
   };
   return fields[name] ?? { flag: `--${name}`, value: '' };
 }

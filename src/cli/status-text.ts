@@ -1,8 +1,9 @@
 /** One run as text for a tired human: what it is doing, whether the reset has happened, what to type next. */
-import type { RunView } from '../client.ts';
+import { resetOf, type RunView, safetySnapshotOf } from '../client.ts';
 import { FAILURE } from '../contract/messages.ts';
-import type { CopyProgress, FailureReport, LedgerEntry, RollbackResult, Step } from '../contract/rollback.ts';
+import type { CopyProgress, FailureReport, LedgerEntry, Step } from '../contract/rollback.ts';
 import { formatBytes, formatDuration } from './durations.ts';
+import { shellWord, type Typed, waitingKind, waitingLines, waitingMark, waitingWord } from './next-commands.ts';
 import { count } from './plan-text.ts';
 import { oneLine, plainPunctuation, type Style } from './terminal.ts';
 
@@ -28,12 +29,12 @@ export interface StatusOptions {
   readonly style: Style;
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** How the user calls this program. */
-  readonly self: string;
+  /** From the words of a command to what the user types. */
+  readonly typed: Typed;
 }
 
 export function statusText(view: RunView, options: StatusOptions): string {
-  const { style, self } = options;
+  const { style, typed } = options;
   // A step that was running when the run ended has not gone on since.
   const now = view.closedAt === undefined ? options.now : Date.parse(view.closedAt);
   const { color } = style;
@@ -46,7 +47,7 @@ export function statusText(view: RunView, options: StatusOptions): string {
   );
   lines.push(`${executionWord(view, style)}  ${oneLine(headline(view))}`);
   if (view.kind === 'rollback') {
-    const reset = resetHappened(view);
+    const reset = resetOf(view);
     const paint = { no: color.green, maybe: color.yellow, yes: color.yellow }[reset ?? 'maybe'];
     lines.push(`RESET HAPPENED: ${paint(reset === undefined ? UNKNOWN_RESET : RESET[reset])}`);
   }
@@ -62,7 +63,9 @@ export function statusText(view: RunView, options: StatusOptions): string {
   }
   const extra = [...endLines(view, style), ...ledgerLines(ledgerOf(view))];
   if (extra.length > 0) lines.push('', ...extra);
-  const next = nextLines(view, self);
+  const waiting = waitingLines(view, options);
+  if (waiting.length > 0) lines.push('', ...waiting);
+  const next = nextLines(view, typed);
   if (next.length > 0) lines.push('', ...next);
   const text = lines.join('\n');
   return style.utf8 ? text : plainPunctuation(text);
@@ -88,9 +91,13 @@ function executionWord(view: RunView, style: Style): string {
   if (view.execution === 'completed') {
     if (view.result?.outcome === 'completed-with-leftovers') return color.yellow('DONE, LEFTOVERS');
     if (view.result?.outcome === 'rolled-back-not-synced') return color.yellow('ROLLED BACK, NOT SYNCED');
+    if (view.result?.outcome === 'undone') return color.yellow('UNDONE');
     return color.green('DONE');
   }
-  if (view.failure?.type === FAILURE.refused) return color.red('REFUSED');
+  const refused = WORD_OF_FAILURE.get(view.failure?.type ?? '');
+  if (refused !== undefined) return color.red(refused);
+  const waiting = waitingKind(view);
+  if (waiting !== undefined) return (waiting === 'operator' ? color.red : color.yellow)(waitingWord(waiting));
   const words = {
     running: color.cyan('RUNNING'),
     failed: color.red('FAILED'),
@@ -102,22 +109,19 @@ function executionWord(view: RunView, style: Style): string {
   return words[view.execution];
 }
 
+const WORD_OF_FAILURE: ReadonlyMap<string, string> = new Map([
+  [FAILURE.refused, 'REFUSED'],
+  [FAILURE.planDrifted, 'REFUSED, PLAN DRIFTED'],
+  [FAILURE.notApproved, 'NOT APPROVED'],
+  [FAILURE.leaseHeld, 'REFUSED, INSTANCE IN USE'],
+]);
+
 function stepsOf(view: RunView): readonly Step[] {
   return view.result?.steps ?? view.failure?.report?.steps ?? view.status?.steps ?? [];
 }
 
 function ledgerOf(view: RunView): readonly LedgerEntry[] {
   return view.result?.ledger ?? view.failure?.report?.ledger ?? view.status?.ledger ?? [];
-}
-
-/** Undefined when nobody can say: the run ended without a report and no worker answers for it. */
-export function resetHappened(view: RunView): 'no' | 'maybe' | 'yes' | undefined {
-  return view.status?.resetHappened ?? view.failure?.report?.resetHappened ?? resetOfResult(view.result);
-}
-
-function resetOfResult(result: RollbackResult | undefined): 'yes' | 'no' | undefined {
-  if (result === undefined) return undefined;
-  return result.steps.some((step) => step.id === 'resetDisk' && step.state === 'done') ? 'yes' : 'no';
 }
 
 function stepTable(steps: readonly Step[], style: Style, now: number): string[] {
@@ -194,26 +198,35 @@ function ledgerLines(ledger: readonly LedgerEntry[]): string[] {
   });
 }
 
-function nextLines(view: RunView, self: string): string[] {
-  const id = view.workflowId;
+function nextLines(view: RunView, typed: Typed): string[] {
+  const id = shellWord(view.workflowId);
   if (view.execution === 'running') {
     const preview = view.status === undefined ? [] : [`Cancel now would: ${oneLine(view.status.cancelPreview)}`];
-    return [...preview, `Next: \`${self} watch ${id}\` to follow it`, `      \`${self} cancel ${id}\` to stop it`];
-  }
-  const { result, failure } = view;
-  const snapshotB = result?.safetySnapshotId ?? view.status?.safetySnapshotId;
-  const plan = result?.plan ?? failure?.report?.plan;
-  if (result?.outcome === 'rolled-back-not-synced' && plan !== undefined && snapshotB !== undefined) {
     return [
-      `Next: \`${self} sync --region ${plan.regionId} --disk ${plan.diskId} --snapshot ${snapshotB} --path …\` to bring the data back`,
+      ...preview,
+      `Next: \`${typed(`watch ${id}`)}\` to follow it`,
+      `      \`${typed(`cancel ${id}`)}\` to stop it`,
     ];
   }
-  return [];
+  const { result, failure } = view;
+  const snapshotB = safetySnapshotOf(view);
+  const plan = result?.plan ?? failure?.report?.plan;
+  const lines: string[] = [];
+  if (result?.outcome === 'rolled-back-not-synced' && plan !== undefined && snapshotB !== undefined) {
+    const sync = `sync --region ${plan.regionId} --disk ${plan.diskId} --snapshot ${snapshotB} --path …`;
+    lines.push(`Next: \`${typed(sync)}\` to bring the data back`);
+  }
+  const asAsked = result !== undefined && result.outcome !== 'rolled-back-not-synced';
+  if (view.kind === 'rollback' && snapshotB !== undefined && !asAsked && resetOf(view) !== 'no') {
+    const label = lines.length === 0 ? 'Next:' : '     ';
+    lines.push(`${label} \`${typed(`undo ${id}`)}\` to roll the disk back onto snapshot B`);
+  }
+  return lines;
 }
 
 /** One line per change between two looks at a run; for logs, where nothing can be redrawn. */
 export function transitions(before: RunView | undefined, after: RunView, options: StatusOptions): string[] {
-  const { style, now } = options;
+  const { style, now, typed } = options;
   const lines: string[] = [];
   const known = new Map(before === undefined ? [] : stepsOf(before).map((step) => [step.id, step.state]));
   for (const step of stepsOf(after)) {
@@ -229,6 +242,11 @@ export function transitions(before: RunView | undefined, after: RunView, options
   const reset = after.status?.resetHappened;
   if (after.kind === 'rollback' && reset !== undefined && reset !== (before?.status?.resetHappened ?? 'no')) {
     lines.push(`RESET HAPPENED: ${RESET[reset]}`);
+  }
+  if (waitingMark(after) !== (before === undefined ? '' : waitingMark(before))) {
+    const waiting = waitingLines(after, { style, now, typed });
+    if (waiting.length > 0) lines.push(...waiting);
+    else if (after.execution === 'running') lines.push('goes on');
   }
   const retrying = after.retrying?.map((attempt) => attempt.message).join();
   if (retrying !== before?.retrying?.map((attempt) => attempt.message).join()) {

@@ -17,6 +17,8 @@ export interface Surroundings {
   readonly stderr: OutputStream;
   /** How the user calls this program, for the commands we print. */
   readonly self: string;
+  /** Who is typing, as `user@host`: what the history shows unless a flag says otherwise. A name, not a proof. */
+  readonly user: string;
   now(): number;
   /** How often to look at a run that is waited for. Default 1,000. */
   readonly pollMs?: number;

@@ -1,67 +1,23 @@
 /** Whole command lines against a client that answers as told: exit code, stdout and stderr. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { main } from '../../../src/cli/program.ts';
-import { ClientError, RollbackClient, type RunHandle, type RunView } from '../../../src/client.ts';
+import { ClientError, type RunHandle, type RunView } from '../../../src/client.ts';
 import { ACTIVITY_FAILURE, FAILURE } from '../../../src/contract/messages.ts';
-import type { PlanFinding } from '../../../src/contract/rollback.ts';
+import { fakeClient, finished, planHandle, run, target } from './fake-client.ts';
 import {
   blocker,
   DISK,
   endedView,
   handleOf,
   SNAPSHOT_A,
-  samplePlan,
   sampleReport,
   sampleResult,
   sampleStatus,
   sampleView,
-  sampleWorld,
 } from './samples.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-const target = ['--region', 'cn-hangzhou', '--disk', DISK, '--snapshot', SNAPSHOT_A];
-
-const planHandle = (findings: readonly PlanFinding[] = []) =>
-  handleOf([endedView({ kind: 'plan', result: sampleResult({ outcome: 'planned', plan: samplePlan({ findings }) }) })]);
-
-/** What the commands use of a client; every request that is sent is kept. */
-function fakeClient(over: Record<string, unknown> = {}) {
-  const sent: Array<{ verb: string; args: unknown[] }> = [];
-  const verb =
-    (name: string, answer: unknown) =>
-    async (...args: unknown[]) => {
-      sent.push({ verb: name, args });
-      const given = typeof answer === 'function' ? (answer as () => unknown)() : answer;
-      if (given instanceof Error) throw given;
-      return given;
-    };
-  const answers: Record<string, unknown> = {
-    plan: planHandle,
-    planSync: planHandle,
-    findOpen: undefined,
-    start: () => handleOf([endedView({ result: sampleResult() })]),
-    sync: () => handleOf([endedView({ kind: 'sync', result: sampleResult() })]),
-    close: undefined,
-    ...over,
-  };
-  const client = Object.fromEntries(Object.entries(answers).map(([name, answer]) => [name, verb(name, answer)]));
-  const connect = vi.spyOn(RollbackClient, 'connect').mockResolvedValue(client as unknown as RollbackClient);
-  return { sent, connect, verbs: () => sent.map((call) => call.verb) };
-}
-
-async function run(args: readonly string[], over: Parameters<typeof sampleWorld>[0] = {}) {
-  const { world, written, stdin } = sampleWorld(over);
-  const exit = main(args, world);
-  return { exit, written, stdin };
-}
-
-async function finished(args: readonly string[], over: Parameters<typeof sampleWorld>[0] = {}) {
-  const { exit, written } = await run(args, over);
-  return { exit: await exit, ...written };
-}
 
 describe('the outcome of `start --yes` is its exit code', () => {
   const failed = (type: string, failureKind?: string): RunView =>
@@ -180,6 +136,7 @@ describe('start', () => {
         onLeaseHeld: 'fail',
         onFailureAfterReset: 'ask',
         acceptDataLoss: false,
+        requestedBy: 'oncall@ops-1',
         dryRun: false,
       },
       { workflowId: 'incident-42' },
@@ -220,10 +177,10 @@ describe('start', () => {
 
   it('attaches to the same run without planning again, and says so', async () => {
     const handle = handleOf([endedView({ result: sampleResult() })], { alreadyRunning: true });
-    const { verbs } = fakeClient({ findOpen: { runId: 'run-1', sameInput: true }, start: () => handle });
+    const { verbs } = fakeClient({ findOpen: { runId: 'run-1', sameInput: true }, attach: () => handle });
     const { exit, stderr, stdout } = await finished(['start', ...target, '--yes', '-o', 'json']);
     expect(exit).toBe(0);
-    expect(verbs()).toEqual(['findOpen', 'start', 'close']);
+    expect(verbs()).toEqual(['findOpen', 'attach', 'close']);
     expect(stderr).toContain('already running with the same input: attached to');
     expect(JSON.parse(stdout)).toMatchObject({ alreadyRunning: true });
   });
@@ -232,12 +189,19 @@ describe('start', () => {
     const conflict = new ClientError('conflict', 'rollback-x is already running with another input', {
       workflowId: 'rollback-x',
     });
-    fakeClient({ findOpen: { runId: 'run-1', sameInput: false }, start: conflict });
+    // Seen only by the start: the other run began after the look.
+    fakeClient({ start: conflict });
     const { exit, stderr } = await finished(['start', ...target, '--yes']);
     expect(exit).toBe(3);
-    expect(stderr).toBe(
+    expect(stderr).toContain(
       'error: rollback-x is already running with another input (`ecs-rollback watch rollback-x`, `ecs-rollback cancel rollback-x`)\n',
     );
+
+    const { verbs } = fakeClient({ findOpen: { runId: 'run-1', sameInput: false } });
+    const before = await finished(['start', ...target, '--yes', '--address', 'ops:7233']);
+    expect(before.exit).toBe(3);
+    expect(before.stderr).toContain(`\`ecs-rollback watch rollback-${DISK} --address ops:7233\``);
+    expect(verbs()).toEqual(['findOpen', 'close']);
   });
 });
 
@@ -265,6 +229,15 @@ describe('confirmation on a terminal', () => {
     expect(exit).toBe(8);
     expect(verbs).not.toContain('start');
     expect(stderr).toContain('not confirmed; nothing was started and nothing was changed');
+  });
+
+  it('holds the run to the plan that was read', async () => {
+    const { sent } = fakeClient();
+    const { exit, written, stdin } = await run(['start', ...target], { tty: true });
+    await vi.waitFor(() => expect(written.stderr).toContain('Type the id of the disk to go on'));
+    stdin.write(`${DISK}\n`);
+    expect(await exit).toBe(0);
+    expect(sent.find(({ verb }) => verb === 'start')?.args[0]).toMatchObject({ expectedPlanHash: 'a'.repeat(64) });
   });
 
   it('declines at the end of input with 8', async () => {
@@ -357,6 +330,18 @@ describe('errors', () => {
       ['start', ...target, '-o', 'json'],
       ['start', ...target, '--yes', '--conflict', 'take-b'],
       ['start', ...target, '--dry-run', '--detach'],
+      ['start', ...target, '--yes', '--freeze'],
+      ['undo', 'x', '--yes', '--freeze'],
+      ['undo', 'x'],
+      ['approve', 'x', '--yes', '--reason', 'y'],
+      ['approve', 'x', '--reason', 'y'],
+      ['approve', 'x', '--plan-hash', 'a'.repeat(64), '--yes'],
+      ['approve', 'x', '--plan-hash', 'abc', '--yes', '--reason', 'y'],
+      ['approve', 'x', '--plan', 'no-such-file', '--yes', '--reason', 'y'],
+      ['reject', 'x'],
+      ['resolve', 'x', 'retry'],
+      ['resolve', 'x', 'hope', '--reason', 'y'],
+      ['resume', 'x', '--by', ' '],
       ['sync', ...target, '--yes'],
       ['watch', 'x', '--timeout', 'soon'],
       ['list', '--disk', 'foo'],
@@ -393,7 +378,21 @@ describe('errors', () => {
   });
 });
 
-it.each(['plan', 'start', 'sync', 'status', 'watch', 'list', 'cancel'])('%s --help has examples', async (command) => {
+it.each([
+  'plan',
+  'start',
+  'sync',
+  'undo',
+  'status',
+  'watch',
+  'list',
+  'approve',
+  'reject',
+  'resolve',
+  'pause',
+  'resume',
+  'cancel',
+])('%s --help has examples', async (command) => {
   const { connect } = fakeClient();
   const { exit, stdout, stderr } = await finished([command, '--help']);
   expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });

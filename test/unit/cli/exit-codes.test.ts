@@ -94,6 +94,7 @@ describe('of a client error', () => {
     config: 2,
     invalidInput: 2,
     conflict: 3,
+    refused: 3,
     denied: 4,
     notFound: 6,
     unreachable: 7,

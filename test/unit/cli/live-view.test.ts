@@ -1,7 +1,7 @@
 /** The live view, on a terminal and in a log. */
 import { describe, expect, it } from 'vitest';
 import { clip, liveView } from '../../../src/cli/live-view.ts';
-import { endedView, NOW, plain, sampleResult, sampleStatus, sampleView } from './samples.ts';
+import { endedView, NOW, plain, sampleResult, sampleStatus, sampleView, typed } from './samples.ts';
 
 function screen(over: { isTTY?: boolean; columns?: number; rows?: number } = { isTTY: true }) {
   const stream = {
@@ -20,7 +20,7 @@ const parts = (stream: ReturnType<typeof screen>, env: Record<string, string> = 
   stream,
   style: plain(),
   env,
-  self: 'ecs-rollback',
+  typed,
   now: () => NOW,
 });
 

@@ -9,7 +9,17 @@ import { rollbackInput } from '../../../src/cli/request.ts';
 import { UsageError } from '../../../src/cli/usage-error.ts';
 import { RollbackClient } from '../../../src/client.ts';
 import { rollbackInputSchema } from '../../../src/contract/rollback.ts';
-import { blocker, DISK, endedView, handleOf, SNAPSHOT_A, samplePlan, sampleResult, sampleWorld } from './samples.ts';
+import {
+  blocker,
+  DISK,
+  endedView,
+  handleOf,
+  SNAPSHOT_A,
+  samplePlan,
+  sampleResult,
+  sampleWorld,
+  USER,
+} from './samples.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'plan-file-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -73,18 +83,33 @@ describe('a file that is no plan', () => {
 });
 
 describe('the request of a plan file', () => {
-  const file = () => readPlanFile(written(document));
+  const asker = () => ({ env: {}, user: USER, file: readPlanFile(written(document)) });
 
   it('is that of the file, held to its hash, whatever the environment says', () => {
-    expect(rollbackInput({}, { ALIBABA_CLOUD_REGION_ID: 'eu-central-1' }, file())).toEqual({
+    expect(rollbackInput({}, { ...asker(), env: { ALIBABA_CLOUD_REGION_ID: 'eu-central-1' } })).toEqual({
       ...request,
+      requestedBy: USER,
       expectedPlanHash: samplePlan().hash,
     });
   });
 
   it('may be said again by flags', () => {
     const flags = { region: 'cn-hangzhou', disk: DISK, path: ['/data/a', '/data/b'], conflict: 'newer-wins' };
-    expect(rollbackInput({ ...flags, power: 'as-found', retentionDays: '30' }, {}, file())).toMatchObject(request);
+    expect(rollbackInput({ ...flags, power: 'as-found', retentionDays: '30' }, asker())).toMatchObject(request);
+  });
+
+  it('leaves to the start who asks, who approves, and what a failure or another run mean', () => {
+    const flags = { approvals: '2', onLease: 'wait', onFailure: 'abort', requestedBy: 'carol' };
+    expect(rollbackInput(flags, asker())).toMatchObject({
+      ...request,
+      approval: { quorum: 2 },
+      onLeaseHeld: 'wait',
+      onFailureAfterReset: 'abort',
+      requestedBy: 'carol',
+    });
+    expect(
+      faults(() => rollbackInput({ mode: 'hot', lockDays: '3' }, asker())).map((line) => line.split(':')[0]),
+    ).toEqual(['--mode', '--lock-days']);
   });
 
   it('is not to be contradicted, and every contradiction is named with its flag', () => {
@@ -98,7 +123,7 @@ describe('the request of a plan file', () => {
       retentionDays: '7',
       instance: 'i-bp1aaaaaaaaaaaaaaaaa',
     };
-    const lines = faults(() => rollbackInput(flags, {}, file()));
+    const lines = faults(() => rollbackInput(flags, asker()));
     expect(lines.map((line) => line.split(':')[0])).toEqual([
       '--region',
       '--disk',
@@ -139,7 +164,7 @@ describe('start --plan', () => {
     written(document);
     const { start, plan } = client();
     expect((await run()).exit).toBe(0);
-    const input = { ...request, expectedPlanHash: samplePlan().hash };
+    const input = { ...request, requestedBy: USER, expectedPlanHash: samplePlan().hash };
     expect(start).toHaveBeenCalledWith(input, {});
     expect(plan).toHaveBeenCalledWith({ ...input, expectedPlanHash: undefined }, {});
   });

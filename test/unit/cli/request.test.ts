@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { checkWaiting, type RequestFlags, rollbackInput, syncInput, timeoutMs } from '../../../src/cli/request.ts';
 import { UsageError } from '../../../src/cli/usage-error.ts';
-import { DISK, INSTANCE, SNAPSHOT_A } from './samples.ts';
+import { DISK, INSTANCE, SNAPSHOT_A, USER } from './samples.ts';
 
+const asker = { env: {}, user: USER };
 const good: RequestFlags = { region: 'cn-hangzhou', disk: DISK, snapshot: SNAPSHOT_A };
 
 function faults(body: () => unknown): readonly string[] {
@@ -18,7 +19,7 @@ function faults(body: () => unknown): readonly string[] {
 
 describe('a rollback', () => {
   it('gets the defaults of the contract', () => {
-    expect(rollbackInput(good, {})).toEqual({
+    expect(rollbackInput(good, asker)).toEqual({
       regionId: 'cn-hangzhou',
       diskId: DISK,
       snapshotId: SNAPSHOT_A,
@@ -30,6 +31,7 @@ describe('a rollback', () => {
       onLeaseHeld: 'fail',
       onFailureAfterReset: 'ask',
       acceptDataLoss: false,
+      requestedBy: USER,
       dryRun: false,
     });
   });
@@ -43,21 +45,52 @@ describe('a rollback', () => {
       power: 'running',
       forceStop: true,
       retentionDays: '7',
+      mode: 'warm',
+      freeze: true,
+      lockDays: '3',
+      approvals: '2',
+      selfApproval: false,
+      approvalTimeout: '4h',
+      remindEvery: '90s',
+      requestedBy: 'runbook 7',
+      onLease: 'wait',
+      onFailure: 'undo',
+      acceptDataLoss: true,
     };
-    expect(rollbackInput(flags, {})).toMatchObject({
+    expect(rollbackInput(flags, asker)).toMatchObject({
       instanceId: INSTANCE,
       sync: { paths: ['/data/a', '/data/b'], conflictPolicy: 'take-b' },
       powerAfter: 'running',
       forceStop: true,
       safetySnapshotRetentionDays: 7,
+      snapshotMode: 'warm',
+      freezeFileSystems: true,
+      lockSafetySnapshotDays: 3,
+      approval: { quorum: 2, requesterMayApprove: false, timeoutSeconds: 14_400, remindEverySeconds: 90 },
+      requestedBy: 'runbook 7',
+      onLeaseHeld: 'wait',
+      onFailureAfterReset: 'undo',
+      acceptDataLoss: true,
     });
+  });
+
+  it('with --approvals alone gets the rest of the policy by default, and takes 30 days', () => {
+    expect(rollbackInput({ ...good, approvals: '1', selfApproval: true }, asker).approval).toEqual({
+      quorum: 1,
+      requesterMayApprove: true,
+      timeoutSeconds: 86_400,
+      remindEverySeconds: 3_600,
+    });
+    expect(rollbackInput({ ...good, approvals: '1', approvalTimeout: '30d' }, asker).approval?.timeoutSeconds).toBe(
+      30 * 86_400,
+    );
   });
 
   it('takes the region of the environment, and the flag over it', () => {
     const { region: _, ...rest } = good;
     const env = { ALIBABA_CLOUD_REGION_ID: 'ap-southeast-1' };
-    expect(rollbackInput(rest, env).regionId).toBe('ap-southeast-1');
-    expect(rollbackInput(good, env).regionId).toBe('cn-hangzhou');
+    expect(rollbackInput(rest, { ...asker, env }).regionId).toBe('ap-southeast-1');
+    expect(rollbackInput(good, { ...asker, env }).regionId).toBe('cn-hangzhou');
   });
 
   it.each<[string, RequestFlags, string]>([
@@ -138,16 +171,81 @@ describe('a rollback', () => {
       `--power: "stopped" contradicts --path, since bringing data back needs a running instance: use --power as-found or running, or leave out --path`,
     ],
     [
+      'unknown snapshot mode',
+      { ...good, mode: 'lukewarm' },
+      `--mode: "lukewarm" is not accepted: expected cold, warm or hot`,
+    ],
+    [
+      'freeze in the default mode',
+      { ...good, freeze: true },
+      '--freeze: in mode cold the instance is stopped when the snapshot is cut, so there is nothing to freeze: add --mode warm or hot, or leave out --freeze',
+    ],
+    [
+      'lock of no days',
+      { ...good, lockDays: '0' },
+      `--lock-days: "0" is not accepted: expected a whole number of days from 1 to 36500, such as 7`,
+    ],
+    [
+      'quorum of eleven',
+      { ...good, approvals: '11' },
+      `--approvals: "11" is not accepted: expected how many people have to approve, from 1 to 10`,
+    ],
+    [
+      'self-approval rule without approvals',
+      { ...good, selfApproval: false },
+      '--no-self-approval: nobody is asked without --approvals: add --approvals 1, or leave out --no-self-approval',
+    ],
+    [
+      'approval timeout without approvals',
+      { ...good, approvalTimeout: '4h' },
+      '--approval-timeout: nobody is asked without --approvals: add --approvals 1, or leave out --approval-timeout',
+    ],
+    [
+      'reminder without approvals',
+      { ...good, remindEvery: '4h' },
+      '--remind-every: nobody is asked without --approvals: add --approvals 1, or leave out --remind-every',
+    ],
+    [
+      'approval timeout that is none',
+      { ...good, approvals: '1', approvalTimeout: 'soon' },
+      `--approval-timeout: "soon" is not accepted: expected a duration from 1m to 30d, such as 4h`,
+    ],
+    [
+      'reminder every second',
+      { ...good, approvals: '1', remindEvery: '1s' },
+      `--remind-every: "1s" is not accepted: expected a duration from 1m to 30d, such as 30m`,
+    ],
+    [
+      'nameless requester',
+      { ...good, requestedBy: ' ' },
+      `--requested-by: " " is not accepted: expected a name of at most 128 characters`,
+    ],
+    [
+      'unknown lease policy',
+      { ...good, onLease: 'steal' },
+      `--on-lease: "steal" is not accepted: expected fail or wait`,
+    ],
+    [
+      'unknown failure policy',
+      { ...good, onFailure: 'hope' },
+      `--on-failure: "hope" is not accepted: expected ask, abort or undo`,
+    ],
+    [
+      'consent without an undo',
+      { ...good, acceptDataLoss: true },
+      '--accept-data-loss: only an undo loses data that is not in snapshot B: add --on-failure undo, or leave out --accept-data-loss',
+    ],
+    [
       'too many paths',
       { ...good, path: Array.from({ length: 201 }, (_, index) => `/d/${index}`) },
       `--path: 201 paths are too many: at most 200 in one run`,
     ],
   ])('refuses a %s in one line', (_name, flags, expected) => {
-    expect(faults(() => rollbackInput(flags, {}))).toEqual([expected]);
+    expect(faults(() => rollbackInput(flags, asker))).toEqual([expected]);
   });
 
   it('names every missing flag at once', () => {
-    expect(faults(() => rollbackInput({}, {}))).toEqual([
+    expect(faults(() => rollbackInput({}, asker))).toEqual([
       '--region: is missing: give the region of the disk, such as cn-hangzhou (or set ALIBABA_CLOUD_REGION_ID)',
       '--disk: is missing: give the id of the disk, such as d-bp1a2b3c4d5e6f7g8h9i',
       '--snapshot: is missing: give the id of the snapshot, such as s-bp1a2b3c4d5e6f7g8h9i',
@@ -156,38 +254,43 @@ describe('a rollback', () => {
 
   it('blames the variable for a bad region that came from it, and treats an empty one as unset', () => {
     const { region: _, ...rest } = good;
-    expect(faults(() => rollbackInput(rest, { ALIBABA_CLOUD_REGION_ID: 'X' }))[0]).toMatch(
+    expect(faults(() => rollbackInput(rest, { ...asker, env: { ALIBABA_CLOUD_REGION_ID: 'X' } }))[0]).toMatch(
       /^ALIBABA_CLOUD_REGION_ID: "X" is not the id of a region/,
     );
-    expect(faults(() => rollbackInput(rest, { ALIBABA_CLOUD_REGION_ID: '' }))[0]).toMatch(/^--region: is missing/);
+    expect(faults(() => rollbackInput(rest, { ...asker, env: { ALIBABA_CLOUD_REGION_ID: '' } }))[0]).toMatch(
+      /^--region: is missing/,
+    );
   });
 
   it('cuts a value that would fill the screen', () => {
-    const [line] = faults(() => rollbackInput({ ...good, disk: 'x'.repeat(5_000) }, {}));
+    const [line] = faults(() => rollbackInput({ ...good, disk: 'x'.repeat(5_000) }, asker));
     expect(line?.length).toBeLessThan(200);
   });
 
   it('shows control characters of a value escaped', () => {
-    expect(faults(() => rollbackInput({ ...good, disk: 'd-\u001B[2J' }, {}))[0]).toContain(String.raw`d-\u001b[2J`);
+    expect(faults(() => rollbackInput({ ...good, disk: 'd-\u001B[2J' }, asker))[0]).toContain(String.raw`d-\u001b[2J`);
   });
 });
 
 describe('a sync', () => {
   it('needs a path', () => {
-    expect(faults(() => syncInput(good, {}))).toEqual([
+    expect(faults(() => syncInput(good, asker))).toEqual([
       '--path: is missing: give what to bring back as the guest sees it, such as /data/uploads',
     ]);
   });
 
   it('is made of the same flags', () => {
-    expect(syncInput({ ...good, path: ['/data'] }, {})).toEqual({
+    expect(syncInput({ ...good, path: ['/data'] }, asker)).toEqual({
       regionId: 'cn-hangzhou',
       diskId: DISK,
       snapshotId: SNAPSHOT_A,
       sync: { paths: ['/data'], conflictPolicy: 'newer-wins' },
       onLeaseHeld: 'fail',
+      requestedBy: USER,
       dryRun: false,
     });
+    const more = { ...good, path: ['/data'], onLease: 'wait', requestedBy: 'carol' };
+    expect(syncInput(more, asker)).toMatchObject({ onLeaseHeld: 'wait', requestedBy: 'carol' });
   });
 });
 

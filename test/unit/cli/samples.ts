@@ -16,6 +16,7 @@ export const DISK = 'd-bp1a2b3c4d5e6f7g8h9i';
 export const SNAPSHOT_A = 's-bp1aaaaaaaaaaaaaaaaa';
 export const SNAPSHOT_B = 's-bp1bbbbbbbbbbbbbbbbb';
 export const INSTANCE = 'i-bp1a2b3c4d5e6f7g8h9i';
+export const USER = 'oncall@ops-1';
 export const NOW = Date.parse('2026-11-22T03:10:00Z');
 
 export const blocker = (code: string): PlanFinding => ({
@@ -161,11 +162,15 @@ export function sampleWorld(over: { env?: Record<string, string>; tty?: boolean 
     stdout: stream('stdout'),
     stderr: stream('stderr'),
     self: 'ecs-rollback',
+    user: USER,
     now: () => NOW,
     pollMs: 5,
   };
   return { world: world satisfies Surroundings, written, stdin };
 }
+
+/** What is typed, for texts that name commands. */
+export const typed = (words: string): string => `ecs-rollback ${words}`;
 
 export const plain = (env: Record<string, string> = { LANG: 'C.UTF-8' }): Style => {
   const { world } = sampleWorld({ env });

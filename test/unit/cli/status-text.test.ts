@@ -1,8 +1,8 @@
 /** A run as text: the first three lines must be enough at 3 a.m. */
 import { describe, expect, it } from 'vitest';
 import { listText } from '../../../src/cli/list-text.ts';
-import { copyLine, resetHappened, statusText, transitions } from '../../../src/cli/status-text.ts';
-import type { RunView } from '../../../src/client.ts';
+import { copyLine, statusText, transitions } from '../../../src/cli/status-text.ts';
+import { resetOf, type RunView } from '../../../src/client.ts';
 import type { Step } from '../../../src/contract/rollback.ts';
 import {
   blocker,
@@ -18,9 +18,10 @@ import {
   sampleStatus,
   sampleSteps,
   sampleView,
+  typed,
 } from './samples.ts';
 
-const ascii = { style: plain({ LANG: 'C' }), now: NOW, self: 'ecs-rollback' };
+const ascii = { style: plain({ LANG: 'C' }), now: NOW, typed };
 const utf8 = { ...ascii, style: plain() };
 const text = (view: RunView, options = utf8) => statusText(view, options);
 
@@ -174,7 +175,7 @@ describe('an ended run', () => {
 
   it('that never said anything leaves the reset open rather than deny it', () => {
     const view = endedView({ execution: 'terminated', failure: { message: 'terminated' } });
-    expect(resetHappened(view)).toBeUndefined();
+    expect(resetOf(view)).toBeUndefined();
     expect(text(view)).toContain('RESET HAPPENED: unknown');
   });
 });
@@ -227,7 +228,7 @@ describe('list', () => {
       sampleView({ phase: 'copying' }),
       endedView({ workflowId: 'sync-x', execution: 'failed', phase: 'failed' }),
     ];
-    expect(listText(runs, plain(), NOW).split('\n')).toEqual([
+    expect(listText(runs, { ...utf8, waiting: [] }).split('\n')).toEqual([
       'RUN                              STATE    PHASE    DISK                    REGION       STARTED (UTC)     TOOK',
       `rollback-${DISK}  running  copying  ${DISK}  cn-hangzhou  2026-11-22 03:00  10m 00s`,
       `sync-x                           failed   failed   ${DISK}  cn-hangzhou  2026-11-22 03:00  5m 00s`,
@@ -235,6 +236,6 @@ describe('list', () => {
   });
 
   it('says when there is nothing', () => {
-    expect(listText([], plain(), NOW)).toBe('No runs.');
+    expect(listText([], { ...utf8, waiting: [] })).toBe('No runs.');
   });
 });
