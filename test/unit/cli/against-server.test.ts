@@ -180,7 +180,9 @@ describe('with a worker', () => {
     setTimeout(() => process.emit('SIGINT'), 1_000);
     const interrupted = await watched;
     expect(interrupted.exit).toBe(130);
-    expect(interrupted.stderr).toContain(`stopped waiting; run ${RUN} continues – \`ecs-rollback watch ${RUN}\``);
+    expect(interrupted.stderr).toContain(
+      `stopped waiting; run ${RUN} continues – \`ecs-rollback watch ${RUN} --address`,
+    );
 
     letGo();
     const ended = await run(['watch', DISK]);

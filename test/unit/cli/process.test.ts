@@ -46,7 +46,20 @@ describe('help', () => {
   it('lists commands, exit codes and the usual order on stdout', async () => {
     const { code, stdout, stderr } = await starts(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const word of ['plan', 'start|rollback', 'sync', 'status', 'watch', 'list', 'cancel', 'Exit codes:', '124']) {
+    for (const word of [
+      'plan',
+      'start|rollback',
+      'sync',
+      'status',
+      'watch',
+      'list',
+      'undo',
+      'approve',
+      'resolve',
+      'cancel',
+      'Exit codes:',
+      '124',
+    ]) {
       expect(stdout).toContain(word);
     }
   });
