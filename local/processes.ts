@@ -3,6 +3,7 @@
  * start, and write what they print to files.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -201,23 +202,27 @@ export async function logTail(logFile: string, lines = 12): Promise<string> {
   return tail ? `; its last lines:\n${tail}` : '; it printed nothing';
 }
 
-/** TCP ports on 127.0.0.1 that are free at this moment, all different. */
+/** Below what Linux, macOS and Windows hand out by themselves: no socket of another process falls on one by chance. */
+const CHOSEN_PORTS = { from: 20_000, below: 32_000 } as const;
+
+/**
+ * TCP ports on 127.0.0.1 that are free at this moment, all different, chosen at random: whoever else chooses so is
+ * unlikely to choose the same before they are used.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no TCP address');
-    return address.port;
+  const ports = new Set<number>();
+  for (let tries = 0; ports.size < count; tries += 1) {
+    if (tries === 1000) throw new Error(`no free TCP port on 127.0.0.1 among ${tries} that were tried`);
+    const port = randomInt(CHOSEN_PORTS.from, CHOSEN_PORTS.below);
+    if (await canListen(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+function canListen(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -80,6 +80,7 @@ describe('one rollback, every reply lost', () => {
   });
 
   test('CreateSnapshot makes one snapshot, tagged as the run’s', async () => {
+    await cloud.control('POST', 'clock', { speed: 0.001 });
     const { result, effective } = await withLostReply('CreateSnapshot', () =>
       cloud.activities.createSafetySnapshot({
         ...identity,
@@ -99,6 +100,7 @@ describe('one rollback, every reply lost', () => {
     const closed = await failureOf(cloud.run(() => cloud.activities.checkGate(resetInput())));
     expect(closed).toMatchObject({ type: ACTIVITY_FAILURE.gateClosed, nonRetryable: true });
     expect(closed.message).toMatch(/snapshot B .* is not a finished snapshot/);
+    await cloud.control('POST', 'clock', { speed: 200 });
     await cloud.run(() =>
       cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId: safetySnapshotId }),
     );
@@ -127,14 +129,14 @@ describe('one rollback, every reply lost', () => {
   });
 
   test('ResetDisk is sent once: the reset that is running is adopted', async () => {
-    await cloud.control('POST', 'clock', { speed: 20 });
+    await cloud.control('POST', 'holds', { resourceId: cloud.diskId });
     const { result, effective } = await withLostReply('ResetDisk', () => cloud.activities.resetDisk(resetInput()));
     expect(effective).toBe(1);
     expect(result).toEqual({ sent: false });
   });
 
   test('the reset ends', async () => {
-    await cloud.control('POST', 'clock', { speed: 200 });
+    await cloud.control('DELETE', `holds/${cloud.diskId}`);
     expect(await cloud.run(() => cloud.activities.awaitResetEnded(resetInput()))).toEqual({ diskSizeGiB: 20 });
   });
 
@@ -242,7 +244,8 @@ test('an effect heartbeats while its call hangs, so that a dead worker is missed
     beats += 1;
   });
   await failureOf(cloud.run(() => cloud.activities.stopInstance({ ...instance(), force: false }), { env }));
-  expect(beats).toBeGreaterThanOrEqual(3);
+  // One at the start, and at least one of those every two seconds.
+  expect(beats).toBeGreaterThanOrEqual(2);
 });
 
 describe('an error of the service', () => {

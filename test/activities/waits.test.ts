@@ -6,9 +6,13 @@ import { activityEnvironment, type SimulatedCloud, simulatedCloud } from '../sup
 
 let cloud: SimulatedCloud;
 beforeAll(async () => {
-  cloud = await simulatedCloud({ speed: 50 });
+  cloud = await simulatedCloud();
 });
 afterAll(() => cloud?.close());
+
+/** Simulated time all but stands still until `thaw`, so that a state can be looked at however slow the machine is. */
+const freeze = () => cloud.control('POST', 'clock', { speed: 0.001 });
+const thaw = () => cloud.control('POST', 'clock', { speed: 200 });
 
 const snapshotOf = (run: string) =>
   cloud.run(() =>
@@ -24,10 +28,14 @@ const snapshotOf = (run: string) =>
 const instance = () => ({ regionId: cloud.regionId, instanceId: cloud.instanceId });
 
 test('a snapshot is waited for until it is accomplished, its progress in the heartbeats', async () => {
+  await freeze();
   const { snapshotId } = await snapshotOf('wait-1');
   const env = activityEnvironment();
   const beats: Array<Record<string, unknown>> = [];
-  env.on('heartbeat', (details: Record<string, unknown>) => beats.push(details));
+  env.on('heartbeat', (details: Record<string, unknown>) => {
+    beats.push(details);
+    if (details['status'] === 'progressing') void thaw();
+  });
   const done = await cloud.run(
     () => cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId }),
     { env },
@@ -39,8 +47,10 @@ test('a snapshot is waited for until it is accomplished, its progress in the hea
 });
 
 test('a snapshot that fails ends the wait for good', async () => {
+  await freeze();
   const { snapshotId } = await snapshotOf('wait-2');
   await cloud.control('POST', `snapshots/${snapshotId}`, { doomed: true });
+  await thaw();
   const failure = await cloud
     .run(() => cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId }))
     .catch((error: ApplicationFailure) => error);
@@ -84,9 +94,11 @@ test.each(['ReIniting', 'In_use'])('a reset is waited for although the disk read
     targetSnapshotId: snapshotId,
     safetySnapshotId: snapshotId,
   };
+  await cloud.control('POST', 'holds', { resourceId: cloud.diskId });
   await cloud.run(() => cloud.activities.resetDisk(input));
   expect((await cloud.region.disks([cloud.diskId])).get(cloud.diskId)?.status).toBe(status);
   expect(await cloud.region.probeReset(cloud.diskId, snapshotId)).toBe('in-progress');
+  await cloud.control('DELETE', `holds/${cloud.diskId}`);
   await cloud.run(() => cloud.activities.awaitResetEnded(input));
   expect(await cloud.region.probeReset(cloud.diskId, snapshotId)).toBe('idle');
 });

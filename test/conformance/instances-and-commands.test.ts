@@ -303,14 +303,13 @@ describe.skipIf(live)('client tokens', () => {
   });
 
   it('a call whose twin is still under way is refused, and served after it', async () => {
-    await control(service, 'POST', 'faults', { action: 'CreateDisk', delayAfterMs: 600 });
+    const disks = async (): Promise<number> =>
+      Object.keys((await control<{ disks: object }>(service, 'GET', 'state')).disks).length;
+    const before = await disks();
+    await control(service, 'POST', 'faults', { action: 'CreateDisk', delayAfterMs: 3000 });
     const create = async (): Promise<string> => await probe.createDisk(scene.zoneId, { clientToken: 'token-2' });
     const first = create();
-    await until(
-      'the disk',
-      async () => await control<{ disks: object }>(service, 'GET', 'state'),
-      ({ disks }) => Object.keys(disks).length % 2 === 1,
-    );
+    await until('the disk', disks, (count) => count > before);
     expect(await codeOf(create())).toBe('LastTokenProcessing 403');
     const id = await first;
     expect(await create()).toBe(id);

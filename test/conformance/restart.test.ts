@@ -1,9 +1,9 @@
 /** The simulator killed with SIGKILL and started again on the same folder: nothing answered is lost, transitions go on. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { clientOf, control, ecs, live, Probe, type Service, startProcess, stopProcess, until } from './service.ts';
 
 let state: string;
@@ -85,13 +85,14 @@ describe.skipIf(live)('restart', () => {
   });
 
   it('removes its own folder when it is stopped', async () => {
-    const before = new Set(readdirSync(tmpdir()));
-    const { child } = await startProcess(['--scene', 'none']);
-    const made = readdirSync(tmpdir()).filter((name) => name.startsWith('ecs-simulator-') && !before.has(name));
+    const folder = mkdtempSync(join(tmpdir(), 'ecs-simulator-tmp-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const own = (): string[] => readdirSync(folder).filter((name) => name.startsWith('ecs-simulator-'));
+    const { child } = await startProcess(['--scene', 'none'], { TMPDIR: folder });
+    expect(own()).toHaveLength(1);
     await stopProcess(child, 'SIGINT');
     expect(child.exitCode).toBe(0);
-    // Others may start simulators at the same time: of the new folders, ours is gone.
-    expect(made.some((name) => !existsSync(join(tmpdir(), name)))).toBe(true);
+    expect(own()).toEqual([]);
   });
 
   it.each([

@@ -70,10 +70,14 @@ export interface SimulatorProcess {
 }
 
 /** Starts the simulator as a user does, and reads its one line. */
-export async function startProcess(args: readonly string[]): Promise<SimulatorProcess> {
+export async function startProcess(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<SimulatorProcess> {
   const root = join(import.meta.dirname, '../..');
   const child = spawn(process.execPath, ['scripts/run.mjs', 'simulator/main.ts', '--data-plane', 'none', ...args], {
     cwd: root,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(createInterface(child.stdout as NodeJS.ReadableStream), 'line')) as [string];
@@ -163,7 +167,7 @@ export async function until<T>(
   what: string,
   read: () => Promise<T>,
   holds: (value: T) => boolean,
-  ms = 15_000,
+  ms = 25_000,
 ): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {

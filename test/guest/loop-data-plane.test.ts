@@ -4,7 +4,6 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createLoopDataPlane } from '../../simulator/data-plane/loop/loop.ts';
 import { AgentUnavailable } from '../../simulator/data-plane/port.ts';
@@ -68,6 +67,8 @@ const reason = whyNot();
 describe.skipIf(reason !== undefined)(`loop data plane${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
   let stateDir = '';
   let plane: DataPlane;
+  /** A command line of this test process alone, to be counted over the whole machine. */
+  const nap = `sleep 302.${process.pid}`;
   const logged: string[] = [];
 
   const run = (
@@ -178,13 +179,15 @@ describe.skipIf(reason !== undefined)(`loop data plane${reason === undefined ? '
   });
 
   it('kills the process group at the timeout and on abort, and spares what was detached by setsid', async () => {
-    const late = await run('setsid sleep 300.25 >/dev/null 2>&1 & sleep 300.5 & echo begun; wait', { timeoutMs: 700 });
+    const late = await run('setsid sleep 300.25 >/dev/null 2>&1 & sleep 300.5 & echo begun; wait', {
+      timeoutMs: 2_000,
+    });
     expect(late).toMatchObject({ timedOut: true, exitCode: 128 + 9 });
     expect(late.output.toString()).toBe('begun\n');
     expect(await out('pgrep -fx "sleep 300.25" | wc -l; pgrep -fx "sleep 300.5" | wc -l || :')).toBe('1\n0');
     const abort = new AbortController();
     const aborted = run('sleep 301', { signal: abort.signal });
-    await sleep(200);
+    await out('until pgrep -fx "sleep 301"; do sleep 0.05; done');
     abort.abort();
     expect(await aborted).toMatchObject({ timedOut: false, exitCode: 128 + 9 });
     expect(await out('pgrep -fx "sleep 301" | wc -l || :; pkill -fx "sleep 300.25"')).toBe('0');
@@ -262,14 +265,13 @@ describe.skipIf(reason !== undefined)(`loop data plane${reason === undefined ? '
       done
 END
       setsid sh /root/writer >/dev/null 2>&1 &`);
-    await sleep(500);
+    await out('until [ -s /second/n ]; do sleep 0.05; done');
     await plane.snapshotDisks([
       { diskId: DATA.diskId, snapshotId: 's-data' },
       { diskId: CLONE.diskId, snapshotId: 's-second' },
     ]);
-    const then = Number(await out('cat /data/n'));
-    await sleep(300);
-    expect(Number(await out('cat /data/n')), 'the writer goes on').toBeGreaterThan(then);
+    // The writer goes on.
+    await out('then=$(cat /data/n); until [ "$(cat /data/n)" -gt "$then" ]; do sleep 0.05; done');
     await out(
       'pkill -f /root/writer; while pgrep -f /root/writer; do sleep 0.05; done; umount /second; sed -i "\\|/second |d" /etc/fstab',
     );
@@ -327,10 +329,11 @@ END
   it('stops in an orderly way: processes get TERM, unsynced data is kept', async () => {
     await out(`cat >/root/server <<'END'
 trap 'echo clean >/data/ended; exit' TERM
+: >/run/server-ready
 while :; do sleep 0.1; done
 END
       setsid bash /root/server >/dev/null 2>&1 &
-      sleep 0.2; echo unsynced >/data/unsynced`);
+      until [ -e /run/server-ready ]; do sleep 0.05; done; echo unsynced >/data/unsynced`);
     const bootId = await out('cat /proc/sys/kernel/random/boot_id');
     await plane.stopInstance(INSTANCE, { force: false });
     await boot();
@@ -355,8 +358,8 @@ END
     expect(
       await out('ls /dev/disk/by-id | grep -c pulled || :; umount /pulled; sed -i "\\|/pulled |d" /etc/fstab'),
     ).toBe('0');
-    for (let tries = 0; tries < 50 && (await traces('d-pulled.img')).length > 0; tries += 1) await sleep(100);
-    expect(await traces('d-pulled.img')).toEqual([]);
+    const image = join(stateDir, 'disks/d-pulled.img');
+    await vi.waitFor(async () => expect(await traces(image)).toEqual([]), { timeout: 30_000, interval: 100 });
   });
 
   it('says that the agent is not there when the instance is off', async () => {
@@ -368,11 +371,11 @@ END
 
   it('leaves nothing mounted, attached or running after close', async () => {
     expect(await traces(stateDir)).not.toEqual([]);
-    await out('setsid sleep 302.5 >/dev/null 2>&1 &');
-    await vi.waitFor(async () => expect(await countProcesses('sleep 302.5')).toBe(1), 5_000);
+    await out(`setsid ${nap} >/dev/null 2>&1 &`);
+    await vi.waitFor(async () => expect(await countProcesses(nap)).toBe(1), 30_000);
     await plane.close();
     expect(await traces(stateDir)).toEqual([]);
-    expect(await countProcesses('sleep 302.5')).toBe(0);
+    expect(await countProcesses(nap)).toBe(0);
   });
 
   it('leaves nothing after SIGKILL, and a new simulator of that folder finds the disks as they were', async () => {
@@ -383,9 +386,9 @@ END
       await plane.startInstance('${INSTANCE}', ${JSON.stringify([SYSTEM, DATA])});
       await plane.createDisk('d-raw', 1 << 26);
       await plane.attachDisk('${INSTANCE}', { diskId: 'd-raw', serial: 'raw' });
-      const script = Buffer.from('echo before >/data/killed; sync -f /data; setsid sleep 303.5 >/dev/null 2>&1 & sleep 303.5');
+      const script = Buffer.from('echo before >/data/killed; sync -f /data; setsid ${nap} >/dev/null 2>&1 & ${nap}');
       void plane.exec('${INSTANCE}', { script, timeoutMs: 60000, workingDir: '/', user: 'root' }, new AbortController().signal);
-      const look = { script: Buffer.from('while [ ! -s /data/killed ]; do sleep 0.05; done'), timeoutMs: 10000, workingDir: '/', user: 'root' };
+      const look = { script: Buffer.from('while [ ! -s /data/killed ]; do sleep 0.05; done'), timeoutMs: 60000, workingDir: '/', user: 'root' };
       await plane.exec('${INSTANCE}', look, new AbortController().signal);
       console.log('ready');
       setInterval(() => undefined, 1000);`;
@@ -398,15 +401,15 @@ END
         simulator.stdout.once('data', () => resolve());
         simulator.once('exit', (status) => reject(new Error(`the simulator ended with ${status}`)));
       });
-      await vi.waitFor(async () => expect(await countProcesses('sleep 303.5')).toBe(2), 5_000);
-      expect(await traces('d-raw.img')).toHaveLength(1);
+      await vi.waitFor(async () => expect(await countProcesses(nap)).toBe(2), 30_000);
+      expect(await traces(join(stateDir, 'disks/d-raw.img'))).toHaveLength(1);
     } finally {
       simulator.kill('SIGKILL');
       await gone;
     }
     plane = await createLoopDataPlane({ stateDir, log: (line) => logged.push(line) });
     expect(await traces(stateDir), 'opening waits for it').toEqual([]);
-    expect(await countProcesses('sleep 303.5')).toBe(0);
+    expect(await countProcesses(nap)).toBe(0);
     await boot();
     expect(await out('cat /data/killed')).toBe('before');
   });

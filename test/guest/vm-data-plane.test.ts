@@ -116,16 +116,15 @@ describe('vm data plane', () => {
   });
 
   it('ends a script at its time limit with its children, and leaves a detached child alone', async () => {
-    const started = Date.now();
     const detaching = await exec('setsid sleep 7001 >/dev/null 2>&1 </dev/null & setsid sleep 7002 & echo gone on');
     expect(detaching).toMatchObject({ exitCode: 0, text: 'gone on' });
-    const late = await exec('trap "" TERM; echo begun; sleep 7003 & sleep 7004', { timeoutMs: 1_500 });
+    const late = await exec('trap "" TERM; echo begun; sleep 7003 & sleep 7004', { timeoutMs: 4_000 });
     expect(late).toMatchObject({ exitCode: 137, timedOut: true, text: 'begun' });
     const aborting = new AbortController();
-    setTimeout(() => aborting.abort(), 1_500);
-    const aborted = await exec('sleep 7005', {}, aborting.signal);
-    expect(aborted).toMatchObject({ exitCode: 143, timedOut: false, text: '' });
-    expect(Date.now() - started).toBeLessThan(60_000);
+    const sleeping = exec('sleep 7005', {}, aborting.signal);
+    await sh('until pgrep -fx "sleep 7005"; do sleep 0.1; done');
+    aborting.abort();
+    expect(await sleeping).toMatchObject({ exitCode: 143, timedOut: false, text: '' });
     expect(await sh('ps -eo args= | grep "^sleep 70" | sort; pkill sleep; ls /run/ecs-exec | wc -l')).toBe(
       'sleep 7001\nsleep 7002\n1',
     );
@@ -193,9 +192,9 @@ END
     ]);
     log(`snapshot of three disks: ${Date.now() - started} ms`);
     const [before, after] = (
-      await sh(
-        'cat /mnt/data/counter; sleep 2; cat /mnt/data/counter; pkill writer; mount -o remount,async /mnt/data; mount -o remount,async /mnt/second',
-      )
+      await sh(`cat /mnt/data/counter | tee /run/then
+        while cmp -s /run/then /mnt/data/counter; do sleep 0.1; done; cat /mnt/data/counter
+        pkill writer; mount -o remount,async /mnt/data; mount -o remount,async /mnt/second`)
     )
       .split('\n')
       .map(Number);
@@ -265,7 +264,7 @@ END
   it('reboots from inside, and pulls the plug when forced', async () => {
     await sh('echo kept >/root/kept; touch /run/before-reboot');
     await exec('setsid sh -c "sleep 0.5; reboot" >/dev/null 2>&1 </dev/null &');
-    const limit = Date.now() + 60_000;
+    const limit = Date.now() + 110_000;
     for (;;) {
       const result = await exec('[ ! -e /run/before-reboot ] && cat /root/kept', { timeoutMs: 5_000 }).catch(
         () => undefined,
@@ -306,7 +305,7 @@ END
     parent.kill('SIGKILL');
     const killed = Date.now();
     while ((await fs.readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) === command) {
-      expect(Date.now() - killed).toBeLessThan(2_000);
+      expect(Date.now() - killed).toBeLessThan(60_000);
       await sleep(20);
     }
     log(`guest gone ${Date.now() - killed} ms after its process was killed`);

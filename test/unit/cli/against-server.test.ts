@@ -8,6 +8,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { freePorts } from '../../../local/processes.ts';
 import { findTemporalCli } from '../../../local/temporal-cli.ts';
 import type { Activities } from '../../../src/activities/index.ts';
 import { main } from '../../../src/cli/program.ts';
@@ -37,8 +38,9 @@ beforeAll(async () => {
     shutdownSignals: [],
   });
   const path = await findTemporalCli((line) => console.error(line));
+  const [port = 0] = await freePorts(1);
   [env, bundle] = await Promise.all([
-    TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'existing-path', path } } }),
+    TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'existing-path', path }, port } }),
     bundleWorkflowCode({
       workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
       logger: new DefaultLogger('ERROR'),
@@ -88,7 +90,7 @@ const untilAtSnapshotB = () =>
   vi.waitFor(
     async () =>
       expect(await withClient((client) => client.status(RUN))).toMatchObject({ safetySnapshotId: SNAPSHOT_B }),
-    { timeout: 10_000, interval: 100 },
+    { timeout: 25_000, interval: 100 },
   );
 
 // In this order: a server as it is found, then with a worker, then with the attributes.
@@ -176,8 +178,10 @@ describe('with a worker', () => {
     expect(await seen.staticDetails()).toContain(`target snapshot A: \`${SNAPSHOT_A}\``);
 
     expect(await run(['watch', DISK, '--timeout', '100ms'])).toMatchObject({ exit: 124 });
+    const listeners = process.listenerCount('SIGINT');
     const watched = run(['watch', DISK]);
-    setTimeout(() => process.emit('SIGINT'), 1_000);
+    await vi.waitFor(() => expect(process.listenerCount('SIGINT')).toBeGreaterThan(listeners), { timeout: 20_000 });
+    process.emit('SIGINT');
     const interrupted = await watched;
     expect(interrupted.exit).toBe(130);
     expect(interrupted.stderr).toContain(
@@ -208,7 +212,7 @@ describe('with a worker', () => {
     expect((await run(['start', ...target, '--path', '/data/uploads', '--yes', '--detach'])).exit).toBe(0);
     await vi.waitFor(
       async () => expect((await run(['status', DISK])).stdout).toContain('Copy: copying, 12 of 40 files'),
-      { timeout: 10_000, interval: 200 },
+      { timeout: 25_000, interval: 200 },
     );
     expect(await withClient((client) => client.view(DISK))).toMatchObject({ copyProgress: PROGRESS });
     letGo();

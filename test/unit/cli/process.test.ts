@@ -1,6 +1,5 @@
 /** The starter as a real process: what a shell and a runbook see. */
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { DISK, SNAPSHOT_A } from './samples.ts';
@@ -29,18 +28,8 @@ function starts(args: readonly string[], env: Record<string, string> = {}) {
   });
 }
 
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return address.port;
-}
+/** Nothing listens there, and no process is given that port by chance. */
+const NOBODY = '127.0.0.1:1';
 
 describe('help', () => {
   it('lists commands, exit codes and the usual order on stdout', async () => {
@@ -111,20 +100,18 @@ describe('without a Temporal server', () => {
     ['plan', ['plan', ...target]],
     ['status', ['status', DISK]],
   ])('%s exits 7 soon, one line, no stack', async (_name, args) => {
-    const address = `127.0.0.1:${await closedPort()}`;
-    const { code, stdout, stderr, ms } = await starts(args, { TEMPORAL_ADDRESS: address });
+    const { code, stdout, stderr, ms } = await starts(args, { TEMPORAL_ADDRESS: NOBODY });
     expect({ code, stdout, stderr }).toEqual({
       code: 7,
       stdout: '',
-      stderr: `error: no Temporal server at ${address} (nothing listens there): set TEMPORAL_ADDRESS=host:port, or start one with \`temporal server start-dev\`\n`,
+      stderr: `error: no Temporal server at ${NOBODY} (nothing listens there): set TEMPORAL_ADDRESS=host:port, or start one with \`temporal server start-dev\`\n`,
     });
-    // A second on a machine of its own; the rest is room for what else runs here.
-    expect(ms).toBeLessThan(10_000);
+    // A second on a machine of its own; the rest is room for what else runs here. Waiting for a server takes longer.
+    expect(ms).toBeLessThan(25_000);
   });
 
   it('-o json is still one document', async () => {
-    const address = `127.0.0.1:${await closedPort()}`;
-    const { code, stdout } = await starts(['plan', ...target, '-o', 'json'], { TEMPORAL_ADDRESS: address });
+    const { code, stdout } = await starts(['plan', ...target, '-o', 'json'], { TEMPORAL_ADDRESS: NOBODY });
     expect(code).toBe(7);
     expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 1, exitCode: 7, error: { kind: 'unreachable' } });
   });

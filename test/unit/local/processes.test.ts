@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ const alive = (pid: number): boolean => {
 };
 
 const waitUntil = async (what: () => boolean): Promise<boolean> => {
-  for (let tries = 0; tries < 100; tries += 1) {
+  for (let tries = 0; tries < 400; tries += 1) {
     if (what()) return true;
     await delay(50);
   }
@@ -66,7 +66,7 @@ describe('child processes', () => {
       },
       graceMs: 200,
     });
-    await processes.ready(child, () => (grandchild > 0 ? true : undefined), 5000);
+    await processes.ready(child, () => (grandchild > 0 ? true : undefined), 20_000);
     expect(alive(grandchild)).toBe(true);
     await processes.stopAll();
     expect(alive(child.pid)).toBe(false);
@@ -90,7 +90,7 @@ describe('child processes', () => {
       name: 'broken',
       ...script('console.error("no such luck"); process.exit(3)'),
     });
-    await expect(processes.ready(child, () => undefined, 5000)).rejects.toThrow(
+    await expect(processes.ready(child, () => undefined, 20_000)).rejects.toThrow(
       /broken ended before it was ready \(exit code 3\).*no such luck/s,
     );
     await processes.stopAll();
@@ -107,7 +107,7 @@ describe('child processes', () => {
   test('a program that does not exist fails instead of hanging', async () => {
     const processes = new Processes(folder);
     const child = await processes.start({ name: 'absent', command: join(folder, 'nothing-here'), args: [] });
-    await expect(processes.ready(child, () => undefined, 5000)).rejects.toThrow('absent ended before it was ready');
+    await expect(processes.ready(child, () => undefined, 20_000)).rejects.toThrow('absent ended before it was ready');
     await processes.stopAll();
   });
 
@@ -124,11 +124,10 @@ describe('child processes', () => {
     );
     const parent = spawn(process.execPath, ['--import', 'tsx', parentFile], { stdio: 'ignore' });
     try {
-      expect(await waitUntil(() => existsSync(pidFile))).toBe(true);
+      expect(await waitUntil(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8') !== '')).toBe(true);
       const pid = Number(await readFile(pidFile, 'utf8'));
       // Only once it is `sleep` has setpriv armed the kernel's promise.
-      expect(await waitUntil(() => alive(pid))).toBe(true);
-      await delay(300);
+      expect(await waitUntil(() => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n')).toBe(true);
     } finally {
       parent.kill('SIGKILL');
     }
