@@ -12,7 +12,7 @@ import type { Region } from './engine/region.ts';
 import { ApiError } from './protocol/api-error.ts';
 import { isAction, Parameters, shapeOf } from './protocol/parameters.ts';
 import { authenticate, NonceMemory, parseQuery, type SignedRequest, splitTarget } from './protocol/signature.ts';
-import type { FaultRule } from './state/model.ts';
+import type { CallRecord, FaultRule } from './state/model.ts';
 
 const apiVersion = '2014-05-26';
 const bodyLimit = 1024 * 1024;
@@ -66,7 +66,15 @@ interface Answer {
   readonly code: string;
   readonly body: Record<string, unknown>;
   readonly retryAfterMs?: number | undefined;
-  readonly tookEffect: boolean;
+  /** Of a call that took effect: written down with it, so that whoever reads the log of a crash finds it. */
+  readonly record?: CallRecord;
+}
+
+interface Received {
+  readonly action: string;
+  readonly wire: ReadonlyMap<string, string>;
+  readonly time: string;
+  readonly requestId: string;
 }
 
 class ApiFront {
@@ -104,7 +112,7 @@ class ApiFront {
       if (fault?.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, fault?.delayMs));
       if (fault?.answer === 'refused') {
         calls.add({
-          ...logged(action, wire, time, requestId),
+          ...logged({ action, wire, time, requestId }),
           code: 'connection refused',
           status: 0,
           tookEffect: false,
@@ -117,18 +125,17 @@ class ApiFront {
         throw new ApiError(fault.error.code, fault.error.status, fault.error.message, fault.error.retryAfterMs);
       }
       this.throttle(action);
-      answer = await this.run(action, signed, wire, fault?.delayAfterMs ?? 0);
+      answer = await this.run({ action, wire, time, requestId }, signed, fault?.delayAfterMs ?? 0);
     } catch (error) {
       answer = failure(error, region);
     }
     const answered = fault?.answer !== 'lost';
-    calls.add({
-      ...logged(action, wire, time, requestId),
-      code: answer.code,
-      status: answer.status,
-      tookEffect: answer.tookEffect,
-      answered,
-    });
+    if (answer.record === undefined) {
+      const { code, status } = answer;
+      calls.add({ ...logged({ action, wire, time, requestId }), code, status, tookEffect: false, answered });
+    } else {
+      calls.amend(answer.record, { answered });
+    }
     if (!answered) {
       request.socket.destroy();
       return;
@@ -157,13 +164,9 @@ class ApiFront {
       .end(text);
   }
 
-  private async run(
-    action: string,
-    signed: SignedRequest,
-    wire: ReadonlyMap<string, string>,
-    delayAfterMs: number,
-  ): Promise<Answer> {
-    const { region } = this.simulator;
+  private async run(received: Received, signed: SignedRequest, delayAfterMs: number): Promise<Answer> {
+    const { region, calls } = this.simulator;
+    const { action, wire } = received;
     const version = signed.headers.get('x-acs-version') ?? wire.get('Version') ?? '';
     if (action === '') throw new ApiError('MissingParameter', 400, 'The input parameter "Action" is not supplied.');
     if (version !== apiVersion) {
@@ -189,7 +192,7 @@ class ApiFront {
     }
     const p = Parameters.parse(action, wire);
     const token = 'ClientToken' in shapeOf(action).parameters ? this.tokens.lookUp(p) : undefined;
-    if (token?.earlier !== undefined) return { status: 200, code: 'OK', body: token.earlier, tookEffect: false };
+    if (token?.earlier !== undefined) return { status: 200, code: 'OK', body: token.earlier };
     let tookEffect = false;
     const body = handlers[action]({
       region,
@@ -199,20 +202,31 @@ class ApiFront {
       },
     });
     if (tookEffect) {
+      const createdId = body['DiskId'] ?? body['SnapshotId'] ?? body['InvokeId'];
+      const record = calls.add({
+        ...logged(received),
+        code: 'OK',
+        status: 200,
+        tookEffect,
+        answered: false,
+        ...(typeof createdId === 'string' && { createdId }),
+      });
       if (token !== undefined) this.tokens.begin(token.key, p);
       try {
         if (token !== undefined)
           region.world.tokens[token.key] = { fingerprint: p.fingerprint(['ClientToken']), answer: body };
         region.world.simTime = region.clock.now();
+        region.world.lastEffect = record.seq;
         await region.store.save();
         if (delayAfterMs > 0) await new Promise((resolve) => setTimeout(resolve, delayAfterMs));
       } finally {
         if (token !== undefined) this.tokens.end(token.key, p, body);
       }
+      return { status: 200, code: 'OK', body, record };
     }
     // What a caller has seen (a snapshot's cut, say) must still be so after a crash.
-    if (!tookEffect) await region.store.settle();
-    return { status: 200, code: 'OK', body, tookEffect };
+    await region.store.settle();
+    return { status: 200, code: 'OK', body };
   }
 
   /** Counts the call against every rule that fits it; the first one that is due acts. */
@@ -246,12 +260,12 @@ class ApiFront {
   }
 }
 
-const logged = (
-  action: string,
-  wire: ReadonlyMap<string, string>,
-  time: string,
-  requestId: string,
-): { time: string; action: string; parameters: Record<string, unknown>; requestId: string } => ({
+const logged = ({
+  action,
+  wire,
+  time,
+  requestId,
+}: Received): Pick<CallRecord, 'time' | 'action' | 'parameters' | 'requestId'> => ({
   time,
   action,
   parameters: loggable(wire),
@@ -279,10 +293,10 @@ function readRequest(request: IncomingMessage, target: string, body: Buffer): Si
 function failure(error: unknown, region: Region): Answer {
   if (error instanceof ApiError) {
     const body = { Code: error.code, Message: error.message };
-    return { status: error.status, code: error.code, body, retryAfterMs: error.retryAfterMs, tookEffect: false };
+    return { status: error.status, code: error.code, body, retryAfterMs: error.retryAfterMs };
   }
   region.incident('defect', error);
   region.log(error instanceof Error ? (error.stack ?? '') : String(error));
   const Message = 'The request processing has failed due to some unknown error, exception or failure.';
-  return { status: 500, code: 'InternalError', body: { Code: 'InternalError', Message }, tookEffect: false };
+  return { status: 500, code: 'InternalError', body: { Code: 'InternalError', Message } };
 }

@@ -47,13 +47,14 @@ export interface StartedSimulator {
 }
 
 const newWorld = (options: SimulatorOptions): World => ({
-  format: 2,
+  format: 3,
   regionId: options.regionId,
   accessKeyId: options.accessKeyId ?? `simulator-${randomBytes(6).toString('hex')}`,
   accessKeySecret: options.accessKeySecret ?? randomBytes(15).toString('hex'),
   dataPlane: options.dataPlane,
   simTime: 0,
   nextSeq: 0,
+  lastEffect: 0,
   durations: { ...defaultDurations },
   switches: defaultSwitches(),
   instances: {},
@@ -96,7 +97,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Started
       world.scene = await createScene(region, { ...defaultScene, fileSystem: options.fileSystem });
     }
     await store.save();
-    const calls = new CallLog(options.stateDir);
+    const calls = new CallLog(options.stateDir, world.lastEffect);
     const server = await serve({ region, calls }, options);
     const endpoint = `${options.host === '0.0.0.0' ? '127.0.0.1' : options.host}:${server.port}`;
     return {

@@ -109,6 +109,7 @@ async function deliver(region: Region, invocation: InvocationState, result: Invo
     instance.invocationCount += 1;
     instance.lastInvokedAt = result.finishedAt;
   }
+  if (!invocation.results.some(unfinished)) region.store.isOver(invocation);
   await region.store.save();
 }
 

@@ -23,18 +23,35 @@ export class CallLog {
   readonly records: CallRecord[];
   private readonly file: string;
 
-  constructor(stateDir: string) {
+  /** `lastEffect`: of the world that goes with it; a later call took effect in a world that was not written any more. */
+  constructor(stateDir: string, lastEffect: number) {
     this.file = join(stateDir, 'calls.jsonl');
     this.records = read(this.file);
+    for (const record of this.records) {
+      if (record.tookEffect && record.seq > lastEffect)
+        this.amend(record, { tookEffect: false, code: 'lost in a crash' });
+    }
   }
 
-  add(record: Omit<CallRecord, 'seq'>): void {
+  add(record: Omit<CallRecord, 'seq'>): CallRecord {
     const full = { seq: this.records.length + 1, ...record };
     this.records.push(full);
-    appendFileSync(this.file, `${JSON.stringify(full)}\n`, { mode: 0o600 });
+    this.write(full);
+    return full;
+  }
+
+  amend(record: CallRecord, changes: Partial<CallRecord>): void {
+    Object.assign(record, changes);
+    this.write(record);
+  }
+
+  private write(record: CallRecord): void {
+    // The line end comes first: what a killed process left half written must not swallow the next one.
+    appendFileSync(this.file, `\n${JSON.stringify(record)}`, { mode: 0o600 });
   }
 }
 
+/** A call's last line counts: one that takes effect is written down before its answer, and again with it. */
 function read(file: string): CallRecord[] {
   let text: string;
   try {
@@ -43,12 +60,14 @@ function read(file: string): CallRecord[] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
-  // A line that a killed process left half written is no call that was answered.
-  return text.split('\n').flatMap((line) => {
+  const bySeq = new Map<number, CallRecord>();
+  for (const line of text.split('\n')) {
     try {
-      return [JSON.parse(line) as CallRecord];
+      const record = JSON.parse(line) as CallRecord;
+      bySeq.set(record.seq, record);
     } catch {
-      return [];
+      // A line that a killed process left half written is no call that was answered.
     }
-  });
+  }
+  return [...bySeq.values()];
 }

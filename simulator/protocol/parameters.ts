@@ -2,6 +2,7 @@
  * Turns the flat wire parameters of a call into typed values, by the action table. Everything that the table does not know
  * is refused by name: a misspelt or unmodelled parameter must never pass in silence.
  */
+import { createHash } from 'node:crypto';
 import { actionTable, type ActionName, type ActionShape } from '../api/action-table.ts';
 import { ApiError, invalidParameter, missingParameter } from './api-error.ts';
 
@@ -163,7 +164,7 @@ export class Parameters {
   /** Identifies the request's content for ClientToken comparison and page tokens. */
   fingerprint(except: readonly string[]): string {
     const entries = [...this.values].filter(([name]) => !except.includes(name)).sort((a, b) => (a[0] < b[0] ? -1 : 1));
-    return JSON.stringify(entries);
+    return createHash('sha256').update(JSON.stringify(entries)).digest('base64');
   }
 
   private read(name: string, ...types: ParameterSpec['type'][]): Value | undefined {

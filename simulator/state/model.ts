@@ -236,6 +236,8 @@ export interface CallRecord {
   requestId: string;
   /** The call changed the region (a repeated ClientToken or a dry run does not). */
   tookEffect: boolean;
+  /** Id of the disk, snapshot or invocation that the call made. */
+  createdId?: string;
   answered: boolean;
 }
 
@@ -259,13 +261,15 @@ export interface GuestAnswer {
 }
 
 export interface World {
-  format: 2;
+  format: 3;
   regionId: string;
   accessKeyId: string;
   accessKeySecret: string;
   dataPlane: string;
   simTime: number;
   nextSeq: number;
+  /** `seq` of the last call that changed this world; what the log has after it was lost in a crash. */
+  lastEffect: number;
   durations: Durations;
   switches: Switches;
   instances: Record<string, InstanceState>;

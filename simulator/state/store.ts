@@ -1,21 +1,35 @@
 /**
- * Keeps the world in one JSON file. `save` resolves when everything changed before the call is on disk; calls that come
+ * Keeps the world in one JSON file, and beside it the invocations that are over: they are most of its bytes and change no
+ * more, so they are written once. `save` resolves when everything changed before the call is on disk; calls that come
  * while a write runs share the next one.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { World } from './model.ts';
+import type { InvocationState, World } from './model.ts';
 
 export class Store {
   private readonly file: string;
+  private readonly overFile: string;
   private readonly world: () => World;
+  /** Ids of the invocations that are in, or on their way to, the file beside. */
+  private readonly over: Set<string>;
+  private toAppend: InvocationState[] = [];
   private running: Promise<void> | undefined;
   private queued: Promise<void> | undefined;
 
   constructor(stateDir: string, world: () => World) {
     this.file = worldFile(stateDir);
+    this.overFile = overFile(stateDir);
     this.world = world;
+    this.over = new Set(readOver(stateDir).map(({ id }) => id));
+  }
+
+  /** It is over and will never change again; on disk with the next save. */
+  isOver(invocation: InvocationState): void {
+    if (this.over.has(invocation.id)) return;
+    this.over.add(invocation.id);
+    this.toAppend.push(invocation);
   }
 
   async save(): Promise<void> {
@@ -44,20 +58,53 @@ export class Store {
   }
 
   private async write(): Promise<void> {
-    const text = JSON.stringify(this.world());
-    const temporary = `${this.file}.new`;
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.datasync();
-    } finally {
-      await handle.close();
+    const world = this.world();
+    const invocations = Object.values(world.invocations ?? {}).filter(({ id }) => !this.over.has(id));
+    const text = JSON.stringify({
+      ...world,
+      invocations: Object.fromEntries(invocations.map((each) => [each.id, each])),
+    });
+    const appended = this.toAppend;
+    this.toAppend = [];
+    if (appended.length > 0) {
+      await writeThrough(this.overFile, 'a', appended.map((each) => `\n${JSON.stringify(each)}`).join(''));
     }
+    const temporary = `${this.file}.new`;
+    await writeThrough(temporary, 'w', text);
     await rename(temporary, this.file);
   }
 }
 
+async function writeThrough(file: string, flags: 'a' | 'w', text: string): Promise<void> {
+  const handle = await open(file, flags, 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+}
+
 const worldFile = (stateDir: string): string => join(stateDir, 'world.json');
+const overFile = (stateDir: string): string => join(stateDir, 'invocations.jsonl');
+
+function readOver(stateDir: string): InvocationState[] {
+  let text: string;
+  try {
+    text = readFileSync(overFile(stateDir), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as InvocationState];
+    } catch {
+      // Cut off by a crash: the world still has it.
+      return [];
+    }
+  });
+}
 
 /** The world of an earlier process in this folder, if there is one. */
 export function loadWorld(stateDir: string): World | undefined {
@@ -70,6 +117,11 @@ export function loadWorld(stateDir: string): World | undefined {
     throw error;
   }
   const world = JSON.parse(text) as World;
-  if (world.format !== 2) throw new Error(`${worldFile(stateDir)} was written by another version of the simulator`);
+  if (world.format !== 3) throw new Error(`${worldFile(stateDir)} was written by another version of the simulator`);
+  const invocations = {
+    ...world.invocations,
+    ...Object.fromEntries(readOver(stateDir).map((each) => [each.id, each])),
+  };
+  world.invocations = Object.fromEntries(Object.entries(invocations).sort(([, a], [, b]) => a.seq - b.seq));
   return world;
 }

@@ -1,12 +1,12 @@
 /** Clock, store, output limit and parameter substitution of the simulator. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cutOutput, substitute } from '../../../simulator/actions/cloud-assistant.ts';
 import { CallLog, loggable } from '../../../simulator/engine/call-log.ts';
 import { Clock } from '../../../simulator/engine/clock.ts';
-import { defaultSwitches, type World } from '../../../simulator/state/model.ts';
+import { defaultSwitches, type InvocationState, type World } from '../../../simulator/state/model.ts';
 import { loadWorld, Store } from '../../../simulator/state/store.ts';
 
 describe('clock', () => {
@@ -52,7 +52,7 @@ describe('store', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it('has on disk whatever was changed before save was called, under any number of callers', async () => {
-    const world = { format: 2, nextSeq: 0 } as World;
+    const world = { format: 3, nextSeq: 0 } as World;
     const store = new Store(folder, () => world);
     const read = (): number => (JSON.parse(readFileSync(join(folder, 'world.json'), 'utf8')) as World).nextSeq;
     await Promise.all(
@@ -73,8 +73,56 @@ describe('store', () => {
     expect(() => loadWorld(folder)).toThrow(/another version/);
   });
 
+  it('writes an invocation that is over once, and finds it again', async () => {
+    const invocation = (id: string, seq: number) => ({ id, seq, content: `script of ${id}` }) as InvocationState;
+    const world = {
+      format: 3,
+      invocations: { 't-2': invocation('t-2', 2), 't-1': invocation('t-1', 1) },
+    } as unknown as World;
+    const store = new Store(folder, () => world);
+    store.isOver(invocation('t-2', 2));
+    await store.save();
+    await store.save();
+    expect(readFileSync(join(folder, 'world.json'), 'utf8')).not.toContain('script of t-2');
+    expect(readFileSync(join(folder, 'invocations.jsonl'), 'utf8').match(/script of t-2/g)).toHaveLength(1);
+    // What a killed process left half written swallows nothing that comes later.
+    appendFileSync(join(folder, 'invocations.jsonl'), '\n{"id":"t-3","se');
+    const later = new Store(folder, () => world);
+    later.isOver(invocation('t-1', 1));
+    await later.save();
+    expect(Object.entries(loadWorld(folder)?.invocations ?? {})).toEqual([
+      ['t-1', invocation('t-1', 1)],
+      ['t-2', invocation('t-2', 2)],
+    ]);
+  });
+
+  it('a call whose effect was lost in a crash says so', () => {
+    const call = {
+      time: 't',
+      parameters: {},
+      code: 'OK',
+      status: 200,
+      requestId: 'r',
+      tookEffect: true,
+      answered: false,
+    };
+    const log = new CallLog(folder, 0);
+    log.add({ ...call, action: 'StopInstance' });
+    log.amend(log.add({ ...call, action: 'CreateSnapshot', createdId: 's-1' }), { answered: true });
+    log.add({ ...call, action: 'ResetDisk' });
+    appendFileSync(join(folder, 'calls.jsonl'), '\n{"seq":4,"ti');
+    const read = () => new CallLog(folder, 2).records.map((each) => [each.action, each.tookEffect, each.answered]);
+    const expected = [
+      ['StopInstance', true, false],
+      ['CreateSnapshot', true, true],
+      ['ResetDisk', false, false],
+    ];
+    expect(read()).toEqual(expected);
+    expect(read()).toEqual(expected);
+  });
+
   it('the call log survives, but for a line that was cut off', () => {
-    const log = new CallLog(folder);
+    const log = new CallLog(folder, 0);
     const wire = new Map([
       ['CommandContent', 'secret script'],
       ['DiskId', 'd-1'],
@@ -91,7 +139,7 @@ describe('store', () => {
     log.add({ ...call, tookEffect: true, answered: true });
     const text = readFileSync(join(folder, 'calls.jsonl'), 'utf8');
     expect(text).not.toContain('secret');
-    expect(new CallLog(folder).records).toEqual(log.records);
+    expect(new CallLog(folder, 1).records).toEqual(log.records);
     expect(log.records[0]?.parameters).toEqual({
       DiskId: 'd-1',
       CommandContent: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/), bytes: 13 },
