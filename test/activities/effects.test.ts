@@ -80,7 +80,7 @@ describe('one rollback, every reply lost', () => {
   });
 
   test('CreateSnapshot makes one snapshot, tagged as the run’s', async () => {
-    await cloud.control('POST', 'clock', { speed: 0.001 });
+    await cloud.freeze();
     const { result, effective } = await withLostReply('CreateSnapshot', () =>
       cloud.activities.createSafetySnapshot({
         ...identity,
@@ -100,7 +100,7 @@ describe('one rollback, every reply lost', () => {
     const closed = await failureOf(cloud.run(() => cloud.activities.checkGate(resetInput())));
     expect(closed).toMatchObject({ type: ACTIVITY_FAILURE.gateClosed, nonRetryable: true });
     expect(closed.message).toMatch(/snapshot B .* is not a finished snapshot/);
-    await cloud.control('POST', 'clock', { speed: 200 });
+    await cloud.thaw();
     await cloud.run(() =>
       cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId: safetySnapshotId }),
     );

@@ -16,6 +16,8 @@ beforeAll(async () => {
 afterAll(() => cloud?.close());
 beforeEach(async () => {
   await cloud.control('DELETE', 'faults');
+  // An earlier test may have failed half-way.
+  await cloud.thaw();
   number += 1;
   run = `run-${number}`;
 });
@@ -30,6 +32,14 @@ const request = (over: Partial<SnapshotRequest> = {}): SnapshotRequest => ({
   ...over,
 });
 const create = (over: Partial<SnapshotRequest> = {}) => cloud.activities.createSafetySnapshot(request(over));
+/** A snapshot that will fail. */
+async function createDoomed(): Promise<string> {
+  await cloud.freeze();
+  const { snapshotId } = await cloud.run(() => create());
+  await cloud.control('POST', `snapshots/${snapshotId}`, { doomed: true });
+  await cloud.thaw();
+  return snapshotId;
+}
 const failureOf = (promise: Promise<unknown>) =>
   promise.then(
     () => {
@@ -78,8 +88,7 @@ describe('creating', () => {
   });
 
   test('makes another one after one that failed', async () => {
-    const { snapshotId: failed } = await cloud.run(() => create());
-    await cloud.control('POST', `snapshots/${failed}`, { doomed: true });
+    const failed = await createDoomed();
     const failure = await failureOf(
       cloud.run(() => cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId: failed })),
     );
@@ -93,20 +102,21 @@ describe('creating', () => {
 
 describe('the cut', () => {
   test('is waited for, and comes before the snapshot is accomplished', async () => {
-    await cloud.control('POST', 'clock', { speed: 10 });
+    await cloud.freeze();
+    await cloud.control('POST', 'durations', { snapshot: 6000 });
     const { snapshotId } = await cloud.run(() => create());
     expect((await cloud.region.snapshots([snapshotId])).get(snapshotId)?.createdAt).toBe('');
+    await cloud.thaw();
     const { createdAt } = await cloud.run(() =>
       cloud.activities.awaitSnapshotCut({ regionId: cloud.regionId, snapshotId }),
     );
     expect(Date.parse(createdAt)).toBeGreaterThan(0);
     expect((await cloud.region.snapshots([snapshotId])).get(snapshotId)?.status).toBe('progressing');
-    await cloud.control('POST', 'clock', { speed: 200 });
+    await cloud.control('POST', 'durations', { snapshot: 60 });
   });
 
   test('of a snapshot that fails is not waited for any longer', async () => {
-    const { snapshotId } = await cloud.run(() => create());
-    await cloud.control('POST', `snapshots/${snapshotId}`, { doomed: true });
+    const snapshotId = await createDoomed();
     const failure = await failureOf(
       cloud.run(() => cloud.activities.awaitSnapshotCut({ regionId: cloud.regionId, snapshotId })),
     );
@@ -131,6 +141,7 @@ describe('locking snapshot B', () => {
   });
 
   test('is done while it is still being made', async () => {
+    await cloud.freeze();
     const { snapshotId } = await cloud.run(() => create());
     expect(await cloud.run(() => lock(snapshotId))).toEqual({ sent: true, expiresAt: '' });
     expect((await cloud.region.snapshotLocks([snapshotId])).get(snapshotId)).toMatchObject({

@@ -10,10 +10,6 @@ beforeAll(async () => {
 });
 afterAll(() => cloud?.close());
 
-/** Simulated time all but stands still until `thaw`, so that a state can be looked at however slow the machine is. */
-const freeze = () => cloud.control('POST', 'clock', { speed: 0.001 });
-const thaw = () => cloud.control('POST', 'clock', { speed: 200 });
-
 const snapshotOf = (run: string) =>
   cloud.run(() =>
     cloud.activities.createSafetySnapshot({
@@ -28,13 +24,13 @@ const snapshotOf = (run: string) =>
 const instance = () => ({ regionId: cloud.regionId, instanceId: cloud.instanceId });
 
 test('a snapshot is waited for until it is accomplished, its progress in the heartbeats', async () => {
-  await freeze();
+  await cloud.freeze();
   const { snapshotId } = await snapshotOf('wait-1');
   const env = activityEnvironment();
   const beats: Array<Record<string, unknown>> = [];
   env.on('heartbeat', (details: Record<string, unknown>) => {
     beats.push(details);
-    if (details['status'] === 'progressing') void thaw();
+    if (details['status'] === 'progressing') void cloud.thaw();
   });
   const done = await cloud.run(
     () => cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId }),
@@ -47,10 +43,10 @@ test('a snapshot is waited for until it is accomplished, its progress in the hea
 });
 
 test('a snapshot that fails ends the wait for good', async () => {
-  await freeze();
+  await cloud.freeze();
   const { snapshotId } = await snapshotOf('wait-2');
   await cloud.control('POST', `snapshots/${snapshotId}`, { doomed: true });
-  await thaw();
+  await cloud.thaw();
   const failure = await cloud
     .run(() => cloud.activities.awaitSnapshotAccomplished({ regionId: cloud.regionId, snapshotId }))
     .catch((error: ApplicationFailure) => error);

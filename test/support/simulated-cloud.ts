@@ -21,6 +21,9 @@ export interface SimulatedCloud {
   /** `POST`, `GET` or `DELETE` on the simulator's control API. */
   control<T = unknown>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<T>;
   calls(action: string): Promise<CallRecord[]>;
+  /** Simulated time all but stands still until `thaw`: what is looked at stays, however slow the machine is. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
   /** StopInstance as somebody else would send it, who does not go by our rules. */
   stopElsewhere(stoppedMode: 'KeepCharging' | 'StopCharging'): Promise<void>;
   /** Runs one activity as Temporal would: `attempt` counts from 1. */
@@ -34,13 +37,14 @@ export const activityEnvironment = (
 
 /** Simulated waits pass `speed` times faster than the real service's. */
 export async function simulatedCloud(options: { speed?: number } = {}): Promise<SimulatedCloud> {
+  const { speed = 200 } = options;
   const stateDir = await mkdtemp(join(tmpdir(), 'ecs-rollback-test-'));
   const simulator = await startSimulator({
     host: '127.0.0.1',
     port: 0,
     dataPlane: 'none',
     stateDir,
-    speed: options.speed ?? 200,
+    speed,
     fileSystem: 'ext4',
     scene: 'default',
     regionId: 'cn-hangzhou',
@@ -83,6 +87,12 @@ export async function simulatedCloud(options: { speed?: number } = {}): Promise<
       const config = new sdk.Config({ accessKeyId, accessKeySecret, endpoint, protocol: 'HTTP', regionId });
       const request = new sdk.models.StopInstanceRequest({ instanceId: scene.instanceId, stoppedMode });
       await new sdk.Client(config).stopInstance(request);
+    },
+    freeze: async () => {
+      await control('POST', 'clock', { speed: 0.001 });
+    },
+    thaw: async () => {
+      await control('POST', 'clock', { speed });
     },
     run: (activity, { attempt = 1, env = activityEnvironment({ attempt }) } = {}) => env.run(activity),
     close: async () => {

@@ -3,12 +3,16 @@
  * stand-ins. What a fake client cannot show: ids, conflicts, attributes, queries, failures as they come back.
  */
 import { heartbeat } from '@temporalio/activity';
+import { Connection } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { freePorts } from '../../../local/processes.ts';
+import { freePorts, Processes } from '../../../local/processes.ts';
 import { findTemporalCli } from '../../../local/temporal-cli.ts';
 import type { Activities } from '../../../src/activities/index.ts';
 import { main } from '../../../src/cli/program.ts';
@@ -23,6 +27,8 @@ const request = { regionId: 'cn-hangzhou', diskId: DISK, snapshotId: SNAPSHOT_A 
 const KEYWORD = 2;
 const PROGRESS = { stage: 'copying', filesDone: 12, filesTotal: 40, bytesDone: 1024, bytesTotal: 4096 };
 
+let folder: string;
+let processes: Processes;
 let env: TestWorkflowEnvironment;
 let worker: Worker | undefined;
 let working: Promise<void> | undefined;
@@ -37,10 +43,10 @@ beforeAll(async () => {
     telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }), forward: {} } },
     shutdownSignals: [],
   });
-  const path = await findTemporalCli((line) => console.error(line));
-  const [port = 0] = await freePorts(1);
+  folder = await mkdtemp(join(tmpdir(), 'ecs-rollback-against-server-'));
+  processes = new Processes(folder);
   [env, bundle] = await Promise.all([
-    TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'existing-path', path }, port } }),
+    startServer(processes).then((address) => TestWorkflowEnvironment.createFromExistingServer({ address })),
     bundleWorkflowCode({
       workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
       logger: new DefaultLogger('ERROR'),
@@ -52,7 +58,26 @@ afterAll(async () => {
   worker?.shutdown();
   await working;
   await env?.teardown();
+  await processes?.stopAll();
+  await rm(folder, { recursive: true, force: true });
 });
+
+/** A dev server that ends with this process, however that ends. */
+async function startServer(processes: Processes): Promise<string> {
+  const command = await findTemporalCli((line) => console.error(line));
+  const [port = 0] = await freePorts(1);
+  const address = `127.0.0.1:${port}`;
+  const args = `server start-dev --headless --ip 127.0.0.1 --port ${port} --log-level error`.split(' ');
+  const server = await processes.start({ name: 'temporal', command, args });
+  const answers = async (): Promise<true | undefined> => {
+    const connection = await Connection.connect({ address, connectTimeout: 1_000 }).catch(() => undefined);
+    const found = await connection?.workflowService.describeNamespace({ namespace: 'default' }).catch(() => undefined);
+    await connection?.close();
+    return found === undefined ? undefined : true;
+  };
+  await processes.ready(server, answers, 60_000);
+  return address;
+}
 
 async function run(args: readonly string[]) {
   const { world, written } = sampleWorld();
