@@ -11,6 +11,7 @@ import { planningActivities } from './planning.ts';
 import { recoveryDiskActivities } from './recovery-disk.ts';
 import { resetActivities } from './reset.ts';
 import { snapshotActivities } from './snapshots.ts';
+import { sweepActivities } from './sweep.ts';
 
 export interface ActivityDependencies {
   readonly ecs: Ecs;
@@ -39,6 +40,7 @@ export function createActivities(dependencies: ActivityDependencies) {
     ...guestActivities(guest, { copyPollMs }),
     ...leaseActivities({ leasePollMs }),
     ...observationActivities(ecs, guest),
+    ...sweepActivities(ecs, guest),
   };
   return translatingFailures(activities, noStockRetryMs === undefined ? {} : { noStockRetryMs });
 }

@@ -10,7 +10,8 @@ export interface LeaseRef {
 /** A third of the heartbeat timeout of the wait policies. */
 const HEARTBEAT_INTERVAL_MS = 5_000;
 
-async function holderOf(instanceId: string): Promise<string | null> {
+/** The workflow id of the run that holds the instance's lease, null when nobody does. */
+export async function holderOf(instanceId: string): Promise<string | null> {
   const leaseId = leaseWorkflowId(instanceId);
   try {
     const lease = await getClient().workflow.getHandle(leaseId).describe();

@@ -25,7 +25,7 @@ export interface RecoveryDiskRef {
 const isAvailable = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'available';
 
 /** "Not found" and "already detached" mean that what was asked for has happened since the look before. */
-async function unlessGone(call: () => Promise<void>): Promise<{ sent: boolean }> {
+export async function unlessGone(call: () => Promise<void>): Promise<{ sent: boolean }> {
   try {
     await call();
     return { sent: true };

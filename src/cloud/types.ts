@@ -14,6 +14,7 @@ export interface Disk {
   /** Empty for disks made before 2020-06-10. */
   readonly serial: string;
   readonly sourceSnapshotId?: string;
+  readonly createdAt: string;
   /** Released together with its instance. */
   readonly deleteWithInstance: boolean;
   /** Its automatic snapshots are deleted together with it. */

@@ -19,6 +19,7 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   unmount: ['lib', 'job', 'unmount'],
   freeze: ['lib', 'disks', 'freezer', 'freeze'],
   thaw: ['lib', 'freezer', 'thaw'],
+  'disk-use': ['lib', 'disks', 'disk-use'],
   'run-state': ['lib', 'job', 'run-state'],
 };
 

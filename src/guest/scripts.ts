@@ -133,6 +133,14 @@ export interface RunStateResult {
   readonly verified: boolean;
 }
 
+/** `disk-use`: read-only: what uses a disk in the guest, in words; empty for a disk that is not there. */
+export interface DiskUseInput {
+  readonly serial: string;
+}
+export interface DiskUseResult {
+  readonly uses: readonly string[];
+}
+
 /** Every script with what it takes and answers. */
 export interface GuestScripts {
   'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
@@ -146,6 +154,7 @@ export interface GuestScripts {
   unmount: { input: RunRef; result: UnmountResult };
   freeze: { input: FreezeInput; result: FreezeResult };
   thaw: { input: RunRef; result: ThawResult };
+  'disk-use': { input: DiskUseInput; result: DiskUseResult };
   'run-state': { input: RunRef; result: RunStateResult };
 }
 export type ScriptName = keyof GuestScripts;

@@ -1,3 +1,4 @@
 /** The workflow types of the worker: every export here is one. */
 export { rollbackDisk } from './rollback-disk.ts';
 export { syncFromSnapshot } from './sync-from-snapshot.ts';
+export { sweep } from './sweep.ts';

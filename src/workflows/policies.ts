@@ -72,3 +72,14 @@ export const transfers: Acts = proxyActivities<Activities>({
   heartbeatTimeout: '20s',
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m' },
 });
+
+/**
+ * A sweep's looks, which may be at hundreds of things, and its deletions. A new disk cannot be deleted for minutes, while it
+ * fills from its snapshot; what does not go within a quarter of an hour is left to the next sweep.
+ */
+export const sweeps: Acts = proxyActivities<Activities>({
+  startToCloseTimeout: '5m',
+  scheduleToCloseTimeout: '15m',
+  heartbeatTimeout: '20s',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+});

@@ -54,6 +54,7 @@ export function toDisk(wire: WireDisk): Disk {
     encrypted: wire.encrypted ?? false,
     ...(wire.KMSKeyId ? { kmsKeyId: wire.KMSKeyId } : {}),
     serial: wire.serialNumber ?? '',
+    createdAt: wire.creationTime ?? '',
     ...(wire.sourceSnapshotId ? { sourceSnapshotId: wire.sourceSnapshotId } : {}),
     deleteWithInstance: wire.deleteWithInstance ?? false,
     deleteAutoSnapshot: wire.deleteAutoSnapshot ?? false,

@@ -13,6 +13,7 @@ const disk = (id: string, status: string): Disk => ({
   zoneId: 'cn-test-a',
   encrypted: false,
   serial: '',
+  createdAt: '2026-11-22T00:00:00Z',
   deleteWithInstance: false,
   deleteAutoSnapshot: false,
   attachedTo: [],

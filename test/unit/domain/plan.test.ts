@@ -13,6 +13,7 @@ const disk: Disk = {
   zoneId: 'cn-hangzhou-h',
   encrypted: false,
   serial: 'bp1aaaaaaaaaaaaaaaaa',
+  createdAt: '2026-01-01T00:00:00Z',
   deleteWithInstance: false,
   deleteAutoSnapshot: false,
   attachedTo: ['i-bp1aaaaaaaaaaaaaaaaa'],

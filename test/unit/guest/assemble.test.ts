@@ -19,6 +19,7 @@ const names: ScriptName[] = [
   'freeze',
   'thaw',
   'run-state',
+  'disk-use',
 ];
 
 describe('guestScript', () => {
