@@ -32,8 +32,11 @@ const isOpen = (name: string) => name === 'RUNNING' || name === 'PAUSED';
 const INVALID_ARGUMENT = 3;
 
 /** What somebody else wrote into a tag may be no id of a run at all: the server says INVALID_ARGUMENT. */
-const isNoId = (error: unknown): boolean =>
-  error instanceof ServiceError && isGrpcServiceError(error.cause) && Number(error.cause.code) === INVALID_ARGUMENT;
+const isNoId = (error: unknown): boolean => {
+  if (!(error instanceof ServiceError) || !isGrpcServiceError(error.cause)) return false;
+  const code: number = error.cause.code;
+  return code === INVALID_ARGUMENT;
+};
 
 /** What Temporal knows of a run, asked once each for as long as this lives. */
 function runBook() {
