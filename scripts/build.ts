@@ -2,38 +2,55 @@
  * `npm run build`: what is shipped, in `dist/`: compiled product and simulator, the files beside the sources that are not
  * TypeScript (guest scripts), and the workflow bundle, so that a worker need not bundle at start.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cp, readdir, rm } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { writeWorkflowBundle } from './workflow-bundle.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const dist = join(root, 'dist');
-const started = Date.now();
 
-await rm(dist, { recursive: true, force: true });
-const tsc = spawnSync(
-  process.execPath,
-  [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--noEmit', 'false'],
-  { cwd: root, stdio: 'inherit' },
-);
-if (tsc.status !== 0) {
-  console.error('the TypeScript compiler found errors; nothing usable was built.');
-  process.exit(1);
-}
+/** Fills the folder `target`. Throws when the compiler or the bundler finds an error; nothing usable is there then. */
+export async function buildInto(target: string): Promise<{ otherFiles: number; bundleBytes: number }> {
+  await rm(target, { recursive: true, force: true });
+  const [bundleBytes] = await Promise.all([writeWorkflowBundle(join(target, 'workflow-bundle.js')), compile(target)]);
 
-let copied = 0;
-for (const tree of ['src', 'simulator']) {
-  for (const entry of await readdir(join(root, tree), { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || /\.(ts|md)$/.test(entry.name)) continue;
-    const source = join(entry.parentPath, entry.name);
-    await cp(source, join(dist, relative(root, source)), { preserveTimestamps: true });
-    copied += 1;
+  let otherFiles = 0;
+  for (const tree of ['src', 'simulator']) {
+    for (const entry of await readdir(join(root, tree), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile() || /\.(ts|md)$/.test(entry.name)) continue;
+      const source = join(entry.parentPath, entry.name);
+      await cp(source, join(target, relative(root, source)), { preserveTimestamps: true });
+      otherFiles += 1;
+    }
   }
+  return { otherFiles, bundleBytes };
 }
 
-const bytes = await writeWorkflowBundle(join(dist, 'workflow-bundle.js'));
-console.log(
-  `built dist/ in ${((Date.now() - started) / 1000).toFixed(1)} s: ${copied} other files copied, workflow bundle ${(bytes / 1e6).toFixed(2)} MB`,
-);
+async function compile(target: string): Promise<void> {
+  const flags = `-p tsconfig.build.json --noEmit false --outDir`.split(' ');
+  const tsc = spawn(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...flags, target], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  const status = await new Promise((resolve, reject) => {
+    tsc.once('error', reject);
+    tsc.once('exit', resolve);
+  });
+  if (status !== 0) throw new Error('the TypeScript compiler found errors; nothing usable was built.');
+}
+
+async function main(): Promise<void> {
+  const started = Date.now();
+  const { otherFiles, bundleBytes } = await buildInto(join(root, 'dist'));
+  console.log(
+    `built dist/ in ${((Date.now() - started) / 1000).toFixed(1)} s: ${otherFiles} other files copied, workflow bundle ${(bundleBytes / 1e6).toFixed(2)} MB`,
+  );
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await main().catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  });
+}

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RollbackClient } from '../../src/client.ts';
 import { gather } from './evidence.ts';
-import { violations } from './invariants.ts';
+import { violations } from '../support/invariants.ts';
 import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
 const SPEED = 100;

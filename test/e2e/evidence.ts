@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LedgerEntry } from '../../src/contract/rollback.ts';
-import type { Evidence } from './invariants.ts';
+import type { Evidence } from '../support/invariants.ts';
 import type { Stage } from './stage.ts';
 
 export interface RunFacts {
@@ -44,6 +44,7 @@ export async function gather(stage: Stage): Promise<Gathering> {
     const logs = (await readdir(logDir)).filter((name) => name.includes('worker'));
     return {
       ...facts,
+      run: runId,
       diskId: stage.diskId,
       instanceId: stage.instanceId,
       power,

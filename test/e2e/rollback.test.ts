@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RollbackPlan } from '../../src/contract/rollback.ts';
 import { gather } from './evidence.ts';
 import { below, type Manifest, notBelow } from './guest.ts';
-import { type Evidence, violations } from './invariants.ts';
+import { type Evidence, violations } from '../support/invariants.ts';
 import { openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
 const PATHS = ['/data/uploads', '/data/db/ledger.db'];

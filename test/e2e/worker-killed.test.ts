@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rollbackWorkflowId } from '../../src/contract/ids.ts';
 import { gather } from './evidence.ts';
 import { below, type Manifest, notBelow } from './guest.ts';
-import { violations } from './invariants.ts';
+import { violations } from '../support/invariants.ts';
 import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
 const PATHS = ['/data/uploads'];

@@ -1,8 +1,8 @@
 /** The checker of the invariants finds each breach: a clean run, broken in one place at a time. */
 import { expect, it } from 'vitest';
-import type { CallRecord, DiskState, InstanceState, SnapshotState, World } from '../../simulator/state/model.ts';
-import { TAG } from '../../src/contract/ids.ts';
-import { type Evidence, violations } from './invariants.ts';
+import type { CallRecord, DiskState, InstanceState, SnapshotState, World } from '../../../simulator/state/model.ts';
+import { type Purpose, TAG } from '../../../src/contract/ids.ts';
+import { type Evidence, overlaps, violations } from '../../support/invariants.ts';
 
 const disk = (id: string, instanceId = 'i-1') => ({ id, attachment: { instanceId } }) as DiskState;
 const snapshot = (id: string, more: Partial<SnapshotState> = {}) =>
@@ -28,12 +28,21 @@ const call = (action: string, parameters: object = {}, more: Partial<CallRecord>
   answered: true,
   ...more,
 });
-const tags = Object.fromEntries(Object.values(TAG).map((key, index) => [`Tag.${index + 1}.Key`, key]));
+const tags = (purpose: Purpose, run = 'run-1') =>
+  Object.fromEntries(
+    Object.values(TAG).flatMap((key, index) => [
+      [`Tag.${index + 1}.Key`, key],
+      [`Tag.${index + 1}.Value`, key === TAG.run ? run : key === TAG.purpose ? purpose : '…'],
+    ]),
+  );
+const createB = (createdId = 's-b') =>
+  call('CreateSnapshot', { DiskId: 'd-1', ...tags('safety-snapshot') }, { createdId });
 const reset = () => call('ResetDisk', { DiskId: 'd-1', SnapshotId: 's-a' });
 
 function clean(): Evidence {
   seq = 0;
   return {
+    run: 'run-1',
     diskId: 'd-1',
     instanceId: 'i-1',
     snapshotId: 's-a',
@@ -41,11 +50,11 @@ function clean(): Evidence {
     after: world([disk('d-1')], [snapshot('s-a'), snapshot('s-b')]),
     calls: [
       call('StopInstance', { InstanceId: 'i-1' }),
-      call('CreateSnapshot', { DiskId: 'd-1', ...tags }),
+      createB(),
       call('DescribeSnapshots'),
       reset(),
       call('StartInstance', { InstanceId: 'i-1' }),
-      call('CreateDisk', tags),
+      call('CreateDisk', tags('recovery-disk'), { createdId: 'd-2' }),
       call('DetachDisk', { DiskId: 'd-2' }),
       call('DeleteDisk', { DiskId: 'd-2' }),
     ],
@@ -98,6 +107,44 @@ it.each<[breach: string, first: RegExp, change: () => Partial<Evidence>]>([
   ],
   ['a disk without our tags', /^I6: CreateDisk without/, () => more(() => call('CreateDisk'))],
   [
+    'a disk for another run',
+    /^I6: CreateDisk for run run-2/,
+    () => more(() => call('CreateDisk', tags('recovery-disk', 'run-2'), { createdId: 'd-3' })),
+  ],
+  [
+    'a second recovery disk',
+    /^I6: 2 disks/,
+    () => more(() => call('CreateDisk', tags('recovery-disk'), { createdId: 'd-3' })),
+  ],
+  ['a disk that the ledger does not have', /^I6: DeleteDisk/, () => ({ ledger: [] })],
+  ['B deleted', /^I5: 1 snapshot B made, 0 kept/, () => ({ after: world([disk('d-1')], [snapshot('s-a')]) })],
+  [
+    'a second snapshot B',
+    /^I5: 2 snapshot B made/,
+    () => ({
+      after: world(
+        [disk('d-1')],
+        ['s-a', 's-b', 's-c'].map((id) => snapshot(id)),
+      ),
+      ...more(() => createB('s-c')),
+    }),
+  ],
+  [
+    'a snapshot deleted that is no warm-up',
+    /^I5: DeleteSnapshot of s-b/,
+    () => more(() => call('DeleteSnapshot', { SnapshotId: 's-b' })),
+  ],
+  [
+    'B taken before the stop',
+    /^I2: .* before the instance was stopped/,
+    () => {
+      const [stop, b, ...rest] = clean().calls;
+      return {
+        calls: [b, stop, ...rest].flatMap((each, index) => (each === undefined ? [] : { ...each, seq: index })),
+      };
+    },
+  ],
+  [
     'an instance left stopped',
     /^I7: .* Stopped/,
     () => ({ after: world([disk('d-1')], [snapshot('s-a'), snapshot('s-b')], 'Stopped') }),
@@ -112,4 +159,29 @@ it.each<[breach: string, first: RegExp, change: () => Partial<Evidence>]>([
   ],
 ])('finds %s', (_, breach, change) => {
   expect(violations({ ...clean(), ...change() }).filter((line) => breach.test(line))).not.toEqual([]);
+});
+
+it('lets mode hot take B before the stop, and a warm-up snapshot be deleted', () => {
+  seq = 0;
+  const warmUp = call('CreateSnapshot', { DiskId: 'd-1', ...tags('warm-up-snapshot') }, { createdId: 's-w' });
+  const b = createB();
+  const calls = [warmUp, b, ...clean().calls.filter(({ action }) => action !== 'CreateSnapshot')].map(
+    (each, index): CallRecord => ({ ...each, seq: index }),
+  );
+  const deleted = call('DeleteSnapshot', { SnapshotId: 's-w' });
+  expect(violations({ ...clean(), mode: 'hot', calls: [...calls, deleted] })).toEqual([]);
+});
+
+it('finds a run that works before the one before it is over, and one that works after its own end', () => {
+  const at = (seconds: number) => `2026-11-22T03:00:${seconds}.000Z`;
+  const endedAt = (seconds: number) => Date.parse(at(seconds));
+  const one = { run: 'one', endedAt: endedAt(20), calls: [call('StopInstance', {}, { time: at(11) })] };
+  const two = { run: 'two', endedAt: endedAt(40), calls: [call('CreateSnapshot', {}, { time: at(21) })] };
+  expect(overlaps([two, one])).toEqual([]);
+  const early = call('StopInstance', {}, { time: at(19) });
+  expect(overlaps([one, { ...two, calls: [early] }])).toEqual([expect.stringMatching(/^I9: StopInstance of run two/)]);
+  const late = call('DeleteDisk', {}, { time: at(41) });
+  expect(overlaps([one, { ...two, calls: [late] }])).toEqual([expect.stringMatching(/^I9: DeleteDisk of run two/)]);
+  const look = call('DescribeDisks', {}, { time: at(41) });
+  expect(overlaps([one, { ...two, calls: [look] }])).toEqual([]);
 });

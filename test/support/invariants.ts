@@ -1,14 +1,17 @@
 /**
- * The invariants I1–I7, I10 and I11, judged from the simulator's own log of calls and state, from the guest, and from all
- * that a run wrote – never from what the run claims to have done. I8 is each test's comparison of bytes.
+ * The invariants I1–I7, I10 and I11 of one run, judged from the simulator's own log of calls and state, from the guest, and
+ * from all that the run wrote – never from what it claims to have done. I8 is each test's comparison of bytes, I9 the order
+ * of the runs of one instance (`overlaps`).
  */
 import { readFileSync } from 'node:fs';
-import type { CallRecord, World } from '../../simulator/state/model.ts';
-import { TAG } from '../../src/contract/ids.ts';
+import type { CallRecord, SnapshotState, World } from '../../simulator/state/model.ts';
+import { type Purpose, TAG } from '../../src/contract/ids.ts';
 import type { LedgerEntry } from '../../src/contract/rollback.ts';
 import { withPayloads } from '../replay/history-file.ts';
 
 export interface Evidence {
+  /** The value of `TAG.run` on what the run made. */
+  readonly run: string;
   readonly diskId: string;
   readonly instanceId: string;
   /** Snapshot A. */
@@ -16,12 +19,14 @@ export interface Evidence {
   /** The simulator's state just before the run and after its end. */
   readonly before: World;
   readonly after: World;
-  /** What the simulator received in between; nobody but the run's worker may have called. */
+  /** What the simulator received in between about the instance and its disks; nobody but the run's worker may have called. */
   readonly calls: readonly CallRecord[];
   /** How many resets this ending allows. */
   readonly resets: 0 | 1;
   /** The power state that the run promised. */
   readonly power: 'Running' | 'Stopped';
+  /** When snapshot B was to be taken; default `cold`. */
+  readonly mode?: 'cold' | 'warm' | 'hot';
   /** From the run's result or failure report. */
   readonly ledger: readonly LedgerEntry[];
   readonly leftovers: readonly string[];
@@ -59,9 +64,15 @@ function* i1(evidence: Evidence): Generator<string> {
   }
 }
 
-/** No ResetDisk, not even one that is refused, before snapshot B is finished. */
+/** No ResetDisk, not even one that is refused, before snapshot B is finished; and nothing is written after B was taken. */
 function* i2(evidence: Evidence): Generator<string> {
-  const sent = evidence.calls.filter((call) => call.action === 'ResetDisk' && text(call, 'DryRun') !== 'true');
+  const { calls, mode = 'cold' } = evidence;
+  const sent = calls.filter((call) => call.action === 'ResetDisk' && text(call, 'DryRun') !== 'true');
+  const stop = calls.find((call) => call.action === 'StopInstance' && call.tookEffect);
+  const madeB = created(evidence, 'CreateSnapshot', 'safety-snapshot');
+  if (sent.length > 0 && mode !== 'hot' && stop !== undefined && madeB.some(({ seq }) => seq < stop.seq)) {
+    yield 'I2: snapshot B was taken before the instance was stopped';
+  }
   for (const reset of sent) {
     const made = snapshotsB(evidence).filter(({ status }) => status === 'accomplished');
     if (made.length === 0) yield `I2: ResetDisk without a finished snapshot B`;
@@ -104,34 +115,40 @@ function* i5(evidence: Evidence): Generator<string> {
   for (const id of Object.keys(before.snapshots)) {
     if (after.snapshots[id] === undefined) yield `I5: snapshot ${id} is gone`;
   }
+  const warmUps = created(evidence, 'CreateSnapshot', 'warm-up-snapshot').map(({ createdId }) => createdId);
   for (const call of calls) {
-    if (call.action === 'DeleteSnapshot') yield `I5: DeleteSnapshot of ${text(call, 'SnapshotId')}`;
+    if (call.action === 'DeleteSnapshot' && !warmUps.includes(text(call, 'SnapshotId'))) {
+      yield `I5: DeleteSnapshot of ${text(call, 'SnapshotId')}`;
+    }
     if (['DeleteDisk', 'DetachDisk'].includes(call.action) && text(call, 'DiskId') === diskId) {
       yield `I5: ${call.action} of the original disk`;
     }
   }
   if (after.disks[diskId] === undefined) yield 'I5: the original disk is gone';
-  const made = effective(evidence, 'CreateSnapshot').length;
-  const kept = snapshotsB(evidence).length;
-  if (made !== kept || made > 1) yield `I5: ${made} snapshot B made, ${kept} kept`;
+  const made = created(evidence, 'CreateSnapshot', 'safety-snapshot').length;
+  const kept = snapshotsB(evidence);
+  const good = kept.filter(({ status }) => status !== 'failed');
+  if (made !== kept.length || good.length > 1) yield `I5: ${made} snapshot B made, ${kept.length} kept`;
 }
 
 /** DetachDisk and DeleteDisk only on what this run created: by its ledger, and by the tags it was created with. */
 function* i6(evidence: Evidence): Generator<string> {
-  const { calls, before, ledger } = evidence;
-  const ours = new Set(ledger.filter(({ kind }) => kind === 'disk').map(({ id }) => id));
+  const { calls, ledger, run } = evidence;
+  const inLedger = new Set(ledger.filter(({ kind }) => kind === 'disk').map(({ id }) => id));
+  const disks = created(evidence, 'CreateDisk', 'recovery-disk');
   for (const call of calls.filter(({ action }) => action === 'DetachDisk' || action === 'DeleteDisk')) {
     const id = text(call, 'DiskId');
-    if (!ours.has(id) || before.disks[id] !== undefined)
+    if (!inLedger.has(id) || !disks.some(({ createdId }) => createdId === id)) {
       yield `I6: ${call.action} of ${id}, which the run did not make`;
-  }
-  const created = effective(evidence, 'CreateDisk');
-  if (created.length > 1) yield `I6: ${created.length} disks were created`;
-  for (const call of [...created, ...effective(evidence, 'CreateSnapshot')]) {
-    const keys = Object.entries(call.parameters).filter(([name]) => /^Tag\.\d+\.Key$/.test(name));
-    for (const tag of Object.values(TAG)) {
-      if (!keys.some(([, key]) => key === tag)) yield `I6: ${call.action} without the tag ${tag}`;
     }
+  }
+  if (disks.length > 1) yield `I6: ${disks.length} disks were created`;
+  for (const call of [...effective(evidence, 'CreateDisk'), ...effective(evidence, 'CreateSnapshot')]) {
+    const tags = tagsSent(call);
+    for (const tag of Object.values(TAG)) {
+      if (tags[tag] === undefined) yield `I6: ${call.action} without the tag ${tag}`;
+    }
+    if (tags[TAG.run] !== undefined && tags[TAG.run] !== run) yield `I6: ${call.action} for run ${tags[TAG.run]}`;
   }
 }
 
@@ -164,9 +181,34 @@ function* i11({ calls }: Evidence): Generator<string> {
   }
 }
 
-/** Snapshots of the disk that came to be in the run. */
-const snapshotsB = ({ before, after, diskId }: Evidence) =>
-  Object.values(after.snapshots).filter(({ id, sourceDiskId }) => sourceDiskId === diskId && !before.snapshots[id]);
+/** Tags that a call gave to what it made. */
+function tagsSent({ parameters }: CallRecord): Record<string, string> {
+  const keys = Object.entries(parameters).filter(([name]) => /^Tag\.\d+\.Key$/.test(name));
+  return Object.fromEntries(keys.map(([name, key]) => [String(key), String(parameters[name.replace('Key', 'Value')])]));
+}
+
+/** Effective calls by which the run made something for one purpose. */
+const created = (evidence: Evidence, action: 'CreateSnapshot' | 'CreateDisk', purpose: Purpose): CallRecord[] =>
+  effective(evidence, action).filter((call) => tagsSent(call)[TAG.purpose] === purpose);
+
+/** What became of the snapshots that the run made as B. */
+const snapshotsB = (evidence: Evidence): SnapshotState[] =>
+  created(evidence, 'CreateSnapshot', 'safety-snapshot').flatMap(
+    ({ createdId = '' }) => evidence.after.snapshots[createdId] ?? [],
+  );
+
+/** One line for each change that a run of an instance made before the run before it, or after itself, was over (I9). */
+export function overlaps(
+  runs: ReadonlyArray<{ readonly run: string; readonly endedAt: number; readonly calls: readonly CallRecord[] }>,
+): string[] {
+  const inOrder = runs.toSorted((a, b) => a.endedAt - b.endedAt);
+  return inOrder.flatMap(({ calls, run, endedAt }, index) => {
+    const from = inOrder[index - 1]?.endedAt ?? 0;
+    return calls
+      .filter(({ tookEffect, time }) => tookEffect && (Date.parse(time) < from || Date.parse(time) > endedAt))
+      .map(({ action, time }) => `I9: ${action} of run ${run} at ${time}, outside of its time`);
+  });
+}
 
 function policyActions(): Set<string> {
   const policy = JSON.parse(readFileSync(new URL('../../deploy/ram-policy.json', import.meta.url), 'utf8')) as {
