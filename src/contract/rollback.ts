@@ -104,6 +104,10 @@ export const rollbackInputSchema = z
     /** Read and report only. */
     dryRun: z.boolean().default(false),
   })
+  .refine((input) => input.approval?.requesterMayApprove !== false || input.requestedBy !== undefined, {
+    path: ['requestedBy'],
+    message: 'is missing, so nobody can be kept from approving their own run: say who asks',
+  })
   .refine((input) => !(input.freezeFileSystems && input.snapshotMode === 'cold'), {
     path: ['freezeFileSystems'],
     message: 'needs snapshotMode "warm" or "hot": in mode "cold" the instance is stopped when the snapshot is cut',
@@ -330,6 +334,8 @@ export interface RunStatus {
   readonly cancelPreview: string;
   /** Absent while the run goes on by itself. */
   readonly waitingFor?: WaitingFor;
+  /** A pause was asked for and takes effect at the next safe point. */
+  readonly pauseAhead?: boolean;
   readonly planHash?: string;
   readonly approvals: readonly Approval[];
   readonly safetySnapshotId?: string;

@@ -9,10 +9,15 @@ export interface CancelMoment {
   readonly startsAfterReset: boolean;
   readonly safetySnapshotId: string | undefined;
   readonly recoveryDiskMayExist: boolean;
+  /** The run that rolls the disk back onto B, while it does. */
+  readonly undoRun?: string | undefined;
 }
 
 export function cancelPreview(at: CancelMoment): string {
   if (at.finished) return 'Nothing: the run has ended.';
+  if (at.undoRun !== undefined) {
+    return `Cancel the undo (${at.undoRun}), too: before its own reset it puts things back and the disk stays at snapshot A; after it the disk is at snapshot B.`;
+  }
   if (at.kind === 'sync') {
     return at.recoveryDiskMayExist
       ? 'Stop bringing data back and release the recovery disk; what was copied so far stays on the disk.'

@@ -1,13 +1,16 @@
 /** How a run reads in the Temporal UI: one Markdown page, its first lines enough for a tired human. */
+import type { WaitingFor } from '../contract/operator.ts';
 import type { RunStatus, Step } from '../contract/rollback.ts';
 
 const GLYPH: Record<Step['state'], string> = { pending: '◷', running: '●', done: '✔', skipped: '○', failed: '✖' };
 
 /** Markdown for the run's current details; at most a few kilobytes. */
-export function currentDetails(status: RunStatus): string {
+export function currentDetails(status: RunStatus, workflowId: string): string {
   const lines = [
     `### ${status.headline}`,
     '',
+    ...(status.waitingFor === undefined ? [] : [...whatToDo(status.waitingFor, workflowId), '']),
+    ...(status.pauseAhead === true ? ['A pause was asked for: it takes effect at the next safe point.', ''] : []),
     ...(status.kind === 'rollback' ? [`**${RESET_LINE[status.resetHappened]}**`, ''] : []),
     `- Disk: \`${status.diskId}\`${status.instanceId === undefined ? '' : ` on instance \`${status.instanceId}\``} in ${status.regionId}`,
     status.kind === 'rollback'
@@ -31,6 +34,31 @@ export function currentDetails(status: RunStatus): string {
       ),
   ];
   return lines.join('\n');
+}
+
+/** What only a person, or another run, can do now; with the words to type. */
+function whatToDo(waitingFor: WaitingFor, workflowId: string): string[] {
+  const command = (rest: string) => `  \`ecs-rollback ${rest}\``;
+  switch (waitingFor.kind) {
+    case 'approval':
+      return [
+        `Plan \`${waitingFor.planHash.slice(0, 12)}…\` has ${waitingFor.approvals.length} of ${waitingFor.quorum} approvals${waitingFor.reminders === 0 ? '' : `; reminded ${waitingFor.reminders} times`}.`,
+        ...waitingFor.approvals.map(
+          ({ by, reason, at }) => `- approved by ${by} at ${at}${reason === '' ? '' : `: ${reason}`}`,
+        ),
+        command(`approve ${workflowId}`),
+      ];
+    case 'lease':
+      return [`Nothing has been changed. \`${waitingFor.holder}\` works on \`${waitingFor.instanceId}\` since before.`];
+    case 'operator':
+      return [
+        `Step \`${waitingFor.step}\` has failed for good, and the run waits for a decision: ${waitingFor.choices.join(', ')}.`,
+        ...(waitingFor.note === undefined ? [] : [`**${waitingFor.note}**`]),
+        command(`resolve ${workflowId} ${waitingFor.choices.join('|')} --reason …`),
+      ];
+    case 'pause':
+      return [command(`resume ${workflowId}`)];
+  }
 }
 
 const RESET_LINE: Record<RunStatus['resetHappened'], string> = {

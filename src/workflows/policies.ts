@@ -37,6 +37,17 @@ export const effects: Acts = proxyActivities<Activities>({
 });
 
 /**
+ * The start after the reset: a zone without stock is tried again slowly, for two hours; then somebody should decide whether
+ * to go on waiting.
+ */
+export const starts: Acts = proxyActivities<Activities>({
+  startToCloseTimeout: '1m',
+  scheduleToCloseTimeout: '2h',
+  heartbeatTimeout: '10s',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
+});
+
+/**
  * Only reads, so it may run for hours and be repeated for ever. The heartbeat (every 5 s, from a timer) finds a dead
  * worker within 20 seconds; a day an attempt outlasts the first full snapshot of any disk.
  */

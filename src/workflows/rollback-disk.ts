@@ -1,20 +1,17 @@
 /**
  * The rollback: stop, take B, pass the gate, reset to A, start, and bring the good newer data back. Everything before the
- * reset can be put back; from the reset on the only way is forward.
+ * reset can be put back; from the reset on the way is forward, or an undo onto B.
  */
-import { CancellationScope, CancelledFailure, isCancellation } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, CancelledFailure, isCancellation } from '@temporalio/workflow';
 import { FAILURE, ACTIVITY_FAILURE } from '../contract/messages.ts';
 import {
-  type PlannedDisk,
-  type PlannedInstance,
-  type RollbackInput,
+  type RollbackPlan,
   type RollbackRequest,
   type RollbackResult,
-  type RollbackPlan,
   rollbackInputSchema,
 } from '../contract/rollback.ts';
 import { blockersOf } from '../domain/plan.ts';
-import { startsAfterReset } from '../domain/steps.ts';
+import { modeOf, startsAfterReset } from '../domain/steps.ts';
 import {
   type BringBackScene,
   copyFromRecoveryDisk,
@@ -22,77 +19,96 @@ import {
   type RecoveryDisk,
   releaseRecoveryDisk,
 } from './bring-back.ts';
+import { getClearance } from './clearance.ts';
+import { type Guarded, guardedBy, UndoRequested } from './decisions.ts';
 import { failureText } from './failure-text.ts';
 import { parseInput } from './input.ts';
-import { effects, effectsBeforeReset, reads, scripts, stopWait, waits } from './policies.ts';
+import { effects, effectsBeforeReset, reads, scripts, starts, stopWait, waits } from './policies.ts';
 import { isExpected, Run, type Summary } from './run.ts';
-
-interface Scene {
-  readonly input: RollbackInput;
-  readonly disk: PlannedDisk;
-  readonly instance: PlannedInstance;
-  readonly startAfterwards: boolean;
-}
+import { keptB, type Scene } from './scene.ts';
+import { findSnapshotsMade, releaseWarmUpSnapshot, takeSafetySnapshot, takeWarmUpSnapshot } from './safety-snapshot.ts';
+import { undo } from './undo.ts';
 
 export async function rollbackDisk(request: RollbackRequest): Promise<RollbackResult> {
   const input = parseInput(rollbackInputSchema, request);
   const run = new Run('rollback', input);
 
-  const plan = await run.checkPlan((summary) =>
-    reads.planRollback.executeWithOptions(summary('Read everything, change nothing'), [input]),
-  );
+  const look = () =>
+    run.checkPlan((summary) =>
+      reads.planRollback.executeWithOptions(summary('Read everything, change nothing'), [input]),
+    );
+  const plan = await look();
   if (input.dryRun) return run.end('planned', plannedSummary(plan));
-  const { disk, instance } = plan;
-  if (blockersOf(plan).length > 0 || disk === undefined || instance === undefined) throw run.refused(plan);
-  const scene: Scene = {
-    input,
-    disk,
-    instance,
-    startAfterwards: startsAfterReset(input.powerAfter, instance.wasRunning),
-  };
-
+  const { disk, instance, lease } = await getClearance(run, input, plan, look);
   try {
+    return await rollBack(run, {
+      input,
+      disk,
+      instance,
+      startAfterwards: startsAfterReset(input.powerAfter, instance.wasRunning),
+      lease,
+    });
+  } finally {
+    await lease.release();
+  }
+}
+
+async function rollBack(run: Run, scene: Scene): Promise<RollbackResult> {
+  const { input, disk, instance } = scene;
+  try {
+    const mode = modeOf(input, instance.wasRunning);
+    if (mode === 'warm') await takeWarmUpSnapshot(run, scene);
+    if (mode === 'hot') await takeSafetySnapshot(run, scene, mode);
     if (instance.wasRunning) await stopInstance(run, scene);
-    await takeSafetySnapshot(run, scene);
+    if (mode !== 'hot') await takeSafetySnapshot(run, scene, mode);
     await passGate(run, scene);
+    if (run.operator.cancelled) throw new CancelledFailure('cancelled at the gate');
   } catch (error) {
     throw await endBeforeReset(run, scene, error);
   }
 
   // The point of no return. A cancel from here on ends only the bringing back.
+  const guarded = guardedBy(run, input.onFailureAfterReset, {
+    regionId: input.regionId,
+    instanceId: instance.id,
+    originalDiskId: disk.id,
+  });
   const bringBack: BringBackScene | undefined =
     input.sync === undefined
       ? undefined
       : { regionId: input.regionId, instanceId: instance.id, original: disk, selection: input.sync };
   const recovery = bringBack === undefined ? undefined : settled(createBesideTheReset(run, bringBack));
+  const release = async () => {
+    await recovery;
+    if (bringBack !== undefined) await releaseRecoveryDisk(run, bringBack, input.onFailureAfterReset === 'ask');
+    await releaseWarmUpSnapshot(run, scene);
+  };
+
   try {
-    await CancellationScope.nonCancellable(() => resetDisk(run, scene));
-  } catch (error) {
-    if (bringBack !== undefined) {
-      await recovery;
-      await releaseRecoveryDisk(run, bringBack);
+    try {
+      await resetDisk(run, scene, guarded);
+    } catch (error) {
+      if (error instanceof UndoRequested) throw error;
+      await release();
+      throw await endBeforeReset(run, scene, error);
     }
-    throw await endBeforeReset(run, scene, error);
-  }
-  try {
-    if (scene.startAfterwards) await CancellationScope.nonCancellable(() => startInstance(run, scene));
-  } catch (error) {
-    if (!isExpected(error)) throw error;
-    if (bringBack !== undefined) {
-      await recovery;
-      await releaseRecoveryDisk(run, bringBack);
+    try {
+      if (scene.startAfterwards) await startInstance(run, scene, guarded);
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      await release();
+      throw endUnstarted(run, scene, error);
     }
-    throw run.failed(
-      FAILURE.failedAfterReset,
-      `The disk is at snapshot A, but ${instance.id} did not start: ${failureText(error).message}. ${keptB(run)}`,
-      'failed',
-      error,
-    );
+    if (bringBack === undefined || recovery === undefined) {
+      await release();
+      return endWell(run, `${disk.id} is back at snapshot A (${input.snapshotId}). ${keptB(run)}`);
+    }
+    return await bringDataBack(run, scene, bringBack, recovery, guarded, release);
+  } catch (error) {
+    if (!(error instanceof UndoRequested)) throw error;
+    await release();
+    return undo(run, scene, error.problem);
   }
-  if (bringBack === undefined || recovery === undefined) {
-    return run.end('completed', `${disk.id} is back at snapshot A (${input.snapshotId}). ${keptB(run)}`);
-  }
-  return bringDataBack(run, scene, bringBack, recovery);
 }
 
 async function stopInstance(run: Run, { input, instance }: Scene): Promise<void> {
@@ -100,58 +116,36 @@ async function stopInstance(run: Run, { input, instance }: Scene): Promise<void>
   await run.step('stopInstance', async (summary) => {
     // Before the call: a reply that is lost must not hide that the instance is to be started again.
     run.stoppedByUs = true;
-    await effectsBeforeReset.stopInstance.executeWithOptions(
-      summary(`Stop ${instance.id}, keep its capacity (KeepCharging)`),
-      [{ ...ref, force: false }],
-    );
-    const wait = summary(`Wait until ${instance.id} is Stopped`);
-    try {
-      await stopWait.awaitInstanceStopped.executeWithOptions(wait, [ref]);
-    } catch (error) {
-      if (!input.forceStop || !isExpected(error) || isCancellation(error)) throw error;
-      await effectsBeforeReset.stopInstance.executeWithOptions(
-        summary(`Force ${instance.id} off: it did not go down by itself`),
-        [{ ...ref, force: true }],
+    const stop = (force: boolean) =>
+      effectsBeforeReset.stopInstance.executeWithOptions(
+        summary(
+          force
+            ? `Force ${instance.id} off: it did not go down by itself`
+            : `Stop ${instance.id}, keep its capacity (KeepCharging)`,
+        ),
+        [{ ...ref, force }],
       );
-      await stopWait.awaitInstanceStopped.executeWithOptions(wait, [ref]);
+    for (let force = false, forced = false; ; ) {
+      await stop(force);
+      try {
+        await stopWait.awaitInstanceStopped.executeWithOptions(summary(`Wait until ${instance.id} is Stopped`), [ref]);
+        return;
+      } catch (error) {
+        // Only that it takes too long is somebody's to decide; anything else puts things back.
+        if (!isExpected(error) || isCancellation(error) || failureText(error).kind !== 'Timeout') throw error;
+        if (input.forceStop && !forced) {
+          forced = force = true;
+          continue;
+        }
+        if (input.onFailureAfterReset !== 'ask') throw error;
+        const problem = `${instance.id} did not stop within 15 minutes${forced ? ', not even by force' : ''}`;
+        const decision = await run.operator.decide('stopInstance', problem, ['retry', 'force', 'abort']);
+        if (decision === 'abort') throw error;
+        force = decision === 'force';
+        forced ||= force;
+      }
     }
   });
-}
-
-/** Step 1. After the stop, so that nothing is written between B and the reset. */
-async function takeSafetySnapshot(run: Run, { input, disk }: Scene): Promise<void> {
-  await run.step(
-    'takeSafetySnapshot',
-    async (summary) => {
-      const { snapshotId } = await effectsBeforeReset.createSafetySnapshot.executeWithOptions(
-        summary(`Create snapshot B of ${disk.id}`),
-        [
-          {
-            ...run.identity,
-            regionId: input.regionId,
-            diskId: disk.id,
-            targetSnapshotId: input.snapshotId,
-            retentionDays: input.safetySnapshotRetentionDays,
-          },
-        ],
-      );
-      run.safetySnapshotId = snapshotId;
-      run.record({
-        kind: 'snapshot',
-        id: snapshotId,
-        purpose: 'safety-snapshot',
-        state: 'kept',
-        note: `the cloud deletes it after ${input.safetySnapshotRetentionDays} days`,
-      });
-      const finished = await waits.awaitSnapshotAccomplished.executeWithOptions(
-        summary(`Wait until snapshot B (${snapshotId}) is accomplished`),
-        [{ regionId: input.regionId, snapshotId }],
-      );
-      run.safetySnapshotSizeGiB = finished.sizeGiB;
-      return snapshotId;
-    },
-    (snapshotId) => snapshotId,
-  );
 }
 
 const resetInput = (run: Run, { input, disk, instance }: Scene) => ({
@@ -166,65 +160,100 @@ const resetInput = (run: Run, { input, disk, instance }: Scene) => ({
 async function passGate(run: Run, scene: Scene): Promise<void> {
   run.gate = await run.step(
     'gate',
-    (summary) =>
-      effectsBeforeReset.checkGate.executeWithOptions(summary('Re-read everything the reset depends on'), [
-        resetInput(run, scene),
-      ]),
+    async (summary) => {
+      const evidence = await effectsBeforeReset.checkGate.executeWithOptions(
+        summary('Re-read everything the reset depends on'),
+        [resetInput(run, scene)],
+      );
+      if (!scene.lease.isHeld()) {
+        throw ApplicationFailure.nonRetryable(
+          `the gate before ResetDisk is closed: the lease on ${scene.instance.id} was ended from outside`,
+          ACTIVITY_FAILURE.gateClosed,
+        );
+      }
+      return evidence;
+    },
     (evidence) => `instance ${evidence.instanceStatus}, B finished, no snapshot in progress`,
   );
 }
 
-/** Step 2. */
-async function resetDisk(run: Run, scene: Scene): Promise<void> {
-  await run.step(
-    'resetDisk',
-    async (summary) => {
-      run.resetHappened = 'maybe';
-      run.enter('resetting', `Resetting ${scene.disk.id} to snapshot A`);
-      try {
-        await effects.resetDisk.executeWithOptions(
-          summary(`POINT OF NO RETURN: reset ${scene.disk.id} to ${scene.input.snapshotId}`),
-          [resetInput(run, scene)],
-        );
-      } catch (error) {
-        if (failureText(error).kind === ACTIVITY_FAILURE.resetRefused) run.resetHappened = 'no';
-        throw error;
-      }
-      await waits.awaitResetEnded.executeWithOptions(summary('Wait until the reset has ended'), [
-        resetInput(run, scene),
-      ]);
-      run.resetHappened = 'yes';
-    },
-    () => `${scene.disk.id} is at ${scene.input.snapshotId}`,
-  );
-}
-
-async function startInstance(run: Run, { input, instance }: Scene): Promise<void> {
-  const ref = { regionId: input.regionId, instanceId: instance.id };
-  await run.step('startInstance', async (summary) => {
-    await startAndAwaitRunning(summary, ref);
-    // The recovery disk carries the same file system ids as the original: it must not appear before the guest has booted.
-    if (input.sync !== undefined) {
-      await waits.awaitAgentOnline.executeWithOptions(summary('Wait for the Cloud Assistant agent'), [ref]);
-      await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
+/** Step 2. Sent once; what fails after it was sent is looked into, and asked about, before it is sent again. */
+async function resetDisk(run: Run, scene: Scene, guarded: Guarded): Promise<void> {
+  const { input, disk } = scene;
+  const send = () =>
+    run.step(
+      'resetDisk',
+      async (summary) => {
+        const sentBefore = run.resetHappened === 'maybe';
+        run.resetHappened = 'maybe';
+        run.enter('resetting', `Resetting ${disk.id} to snapshot A`);
+        try {
+          await effects.resetDisk.executeWithOptions(
+            summary(`POINT OF NO RETURN: reset ${disk.id} to ${input.snapshotId}`),
+            [{ ...resetInput(run, scene), sentBefore }],
+          );
+        } catch (error) {
+          if (failureText(error).kind === ACTIVITY_FAILURE.resetRefused) run.resetHappened = 'no';
+          throw error;
+        }
+        await waits.awaitResetEnded.executeWithOptions(summary('Wait until the reset has ended'), [
+          resetInput(run, scene),
+        ]);
+        run.resetHappened = 'yes';
+      },
+      () => `${disk.id} is at ${input.snapshotId}`,
+    );
+  const first = await settled(CancellationScope.nonCancellable(send));
+  if (first.ok) return;
+  // Refused before anything was done: the disk is untouched, and things are put back.
+  if (run.resetHappened === 'no') throw first.error;
+  let failed: { error: unknown } | undefined = first;
+  await guarded('resetDisk', async () => {
+    if (failed !== undefined) {
+      const { error } = failed;
+      failed = undefined;
+      throw error;
     }
+    await CancellationScope.nonCancellable(send);
   });
 }
 
-async function startAndAwaitRunning(summary: Summary, ref: { regionId: string; instanceId: string }): Promise<void> {
-  await effects.startInstance.executeWithOptions(summary(`Start ${ref.instanceId}`), [ref]);
+async function startInstance(run: Run, { input, instance }: Scene, guarded: Guarded): Promise<void> {
+  const ref = { regionId: input.regionId, instanceId: instance.id };
+  // The recovery disk carries the same file system ids as the original: it must not appear before the guest has booted.
+  const awaitBooted = async (summary: Summary) => {
+    if (input.sync === undefined) return;
+    await waits.awaitAgentOnline.executeWithOptions(summary('Wait for the Cloud Assistant agent'), [ref]);
+    await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
+  };
+  await guarded(
+    'startInstance',
+    () =>
+      CancellationScope.nonCancellable(() =>
+        run.step('startInstance', async (summary) => {
+          await startAndAwaitRunning(summary, ref, starts);
+          await awaitBooted(summary);
+        }),
+      ),
+    () => awaitBooted((text) => ({ summary: text })),
+  );
+}
+
+async function startAndAwaitRunning(
+  summary: Summary,
+  ref: { regionId: string; instanceId: string },
+  { startInstance }: Pick<typeof effects, 'startInstance'> = effects,
+): Promise<void> {
+  await startInstance.executeWithOptions(summary(`Start ${ref.instanceId}`), [ref]);
   await waits.awaitInstanceRunning.executeWithOptions(summary(`Wait until ${ref.instanceId} is Running`), [ref]);
 }
 
 /** Beside reset and start, for time: it needs only B. */
 function createBesideTheReset(run: Run, scene: BringBackScene): Promise<RecoveryDisk> {
-  return CancellationScope.nonCancellable(() =>
-    createRecoveryDisk(run, scene, {
-      snapshotId: run.safetySnapshotId ?? '',
-      sizeGiB: run.safetySnapshotSizeGiB,
-    }),
-  );
+  return CancellationScope.nonCancellable(() => createRecoveryDisk(run, scene, sourceB(run)));
 }
+
+const sourceB = (run: Run) => ({ snapshotId: run.safetySnapshotId ?? '', sizeGiB: run.safetySnapshotSizeGiB });
 
 type Settled<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
 
@@ -240,18 +269,26 @@ async function bringDataBack(
   { input, disk }: Scene,
   scene: BringBackScene,
   recovery: Promise<Settled<RecoveryDisk>>,
+  guarded: Guarded,
+  release: () => Promise<void>,
 ): Promise<RollbackResult> {
   let problem: unknown;
   try {
-    const made = await recovery;
-    if (!made.ok) throw made.error;
-    if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('cancelled during the reset');
-    await copyFromRecoveryDisk(run, scene, made.value);
+    let made: Settled<RecoveryDisk> | undefined = await recovery;
+    if (run.operator.cancelled) throw new CancelledFailure('cancelled during the reset');
+    const recoveryDisk = await guarded('createRecoveryDisk', async () => {
+      const first = made;
+      made = undefined;
+      if (first === undefined) return createRecoveryDisk(run, scene, sourceB(run));
+      if (!first.ok) throw first.error;
+      return first.value;
+    });
+    await copyFromRecoveryDisk(run, scene, recoveryDisk, guarded);
   } catch (error) {
     if (!isExpected(error)) throw error;
     problem = error;
   }
-  await releaseRecoveryDisk(run, scene);
+  await release();
   if (problem !== undefined && isCancellation(problem)) {
     run.cancelled(`Cancelled: ${disk.id} stays at snapshot A with what had been copied. ${keptB(run)}`);
     throw problem;
@@ -262,14 +299,31 @@ async function bringDataBack(
       `${disk.id} is at snapshot A, but the data was not brought back: ${failureText(problem).message}. ${keptB(run)}`,
     );
   }
-  const brought = `${disk.id} is back at snapshot A (${input.snapshotId}) and ${scene.selection.paths.join(', ')} brought back and verified. ${keptB(run)}`;
-  return run.leftovers.length === 0
-    ? run.end('completed', brought)
-    : run.end('completed-with-leftovers', `${brought} Left over: ${run.leftovers.join('; ')}`);
+  return endWell(
+    run,
+    `${disk.id} is back at snapshot A (${input.snapshotId}) and ${scene.selection.paths.join(', ')} brought back and verified. ${keptB(run)}`,
+  );
 }
 
-const keptB = (run: Run): string =>
-  run.safetySnapshotId === undefined ? '' : `Snapshot B (${run.safetySnapshotId}) is kept.`;
+function endWell(run: Run, summary: string): RollbackResult {
+  return run.leftovers.length === 0
+    ? run.end('completed', summary)
+    : run.end('completed-with-leftovers', `${summary} Left over: ${run.leftovers.join('; ')}`);
+}
+
+/** The disk is at A and the instance did not come up, or nobody waited for it. Returns what the run is to end with. */
+function endUnstarted(run: Run, { instance }: Scene, error: unknown): unknown {
+  if (isCancellation(error)) {
+    run.cancelled(`Cancelled: the disk is at snapshot A, and ${instance.id} was not started. ${keptB(run)}`);
+    return error;
+  }
+  return run.failed(
+    FAILURE.failedAfterReset,
+    `The disk is at snapshot A, but ${instance.id} did not start: ${failureText(error).message}. ${keptB(run)}`,
+    'failed',
+    error,
+  );
+}
 
 function plannedSummary(plan: RollbackPlan): string {
   const blockers = blockersOf(plan);
@@ -282,12 +336,14 @@ function plannedSummary(plan: RollbackPlan): string {
 async function endBeforeReset(run: Run, scene: Scene, error: unknown): Promise<unknown> {
   if (!isExpected(error)) return error;
   if (run.resetHappened !== 'no') {
-    return run.failed(
+    const why = isCancellation(error) ? 'the run was cancelled' : failureText(error).message;
+    const failure = run.failed(
       FAILURE.failedAfterReset,
-      `Whether ${scene.disk.id} was reset is not known: ${failureText(error).message}. ${scene.instance.id} is left as it is for you to look. ${keptB(run)}`,
+      `Whether ${scene.disk.id} was reset is not known: ${why}. ${scene.instance.id} is left as it is for you to look. ${keptB(run)}`,
       'failed',
       error,
     );
+    return failure;
   }
   run.enter('undoing', 'Putting things back');
   await CancellationScope.nonCancellable(() => putBack(run, scene));
@@ -304,19 +360,11 @@ async function endBeforeReset(run: Run, scene: Scene, error: unknown): Promise<u
   );
 }
 
-async function putBack(run: Run, { input, instance }: Scene): Promise<void> {
+async function putBack(run: Run, scene: Scene): Promise<void> {
+  const { input, instance } = scene;
   try {
-    if (run.safetySnapshotId === undefined && run.hasBegun('takeSafetySnapshot')) {
-      // A lost reply may hide that B was made after all: it carries our tag.
-      const made = await effectsBeforeReset.findSafetySnapshot.executeWithOptions(
-        { summary: 'Look for snapshot B by tag' },
-        [{ ...run.identity, regionId: input.regionId }],
-      );
-      if (made !== null) {
-        run.safetySnapshotId = made.snapshotId;
-        run.record({ kind: 'snapshot', id: made.snapshotId, purpose: 'safety-snapshot', state: 'kept' });
-      }
-    }
+    await findSnapshotsMade(run, scene);
+    await releaseWarmUpSnapshot(run, scene);
     if (run.stoppedByUs) {
       await startAndAwaitRunning((text) => ({ summary: `Putting back: ${text}` }), {
         regionId: input.regionId,

@@ -15,7 +15,9 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { FAILURE, SEARCH_ATTRIBUTES, STATUS_QUERY } from '../contract/messages.ts';
+import type { Purpose } from '../contract/ids.ts';
+import { CANCEL_PREVIEW_QUERY, FAILURE, SEARCH_ATTRIBUTES, STATUS_QUERY } from '../contract/messages.ts';
+import type { WaitingFor } from '../contract/operator.ts';
 import {
   type CopyReceipt,
   type FailureReport,
@@ -37,8 +39,10 @@ import { blockersOf } from '../domain/plan.ts';
 import { currentDetails } from '../domain/run-report.ts';
 import { startsAfterReset } from '../domain/steps.ts';
 import { failureText } from './failure-text.ts';
+import { Operator } from './operator.ts';
 
 export const statusQuery = defineQuery<RunStatus>(STATUS_QUERY);
+export const cancelPreviewQuery = defineQuery<string>(CANCEL_PREVIEW_QUERY);
 
 const phaseKey = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, SearchAttributeType.KEYWORD);
 const instanceKey = defineSearchAttributeKey(SEARCH_ATTRIBUTES.instance, SearchAttributeType.KEYWORD);
@@ -59,6 +63,19 @@ const PHASE_OF: Record<StepId, Phase> = {
   releaseRecoveryDisk: 'releasing',
 };
 
+const PHASE_WHILE_WAITING: Record<WaitingFor['kind'], Phase> = {
+  approval: 'awaiting-approval',
+  lease: 'waiting-for-lease',
+  operator: 'needs-operator',
+  pause: 'paused',
+};
+
+const KIND_OF: Record<Purpose, LedgerEntry['kind']> = {
+  'safety-snapshot': 'snapshot',
+  'warm-up-snapshot': 'snapshot',
+  'recovery-disk': 'disk',
+};
+
 /** Options that show what an activity is for in the UI's timeline, with the number of its step. */
 export type Summary = (text: string) => { summary: string };
 
@@ -69,7 +86,10 @@ export class Run {
   readonly input: RollbackInput | SyncInput;
   /** The workflow's original run id, the same after `temporal workflow reset`: all that the run makes is named after it. */
   readonly id: string;
+  readonly runId: string;
   readonly workflowId: string;
+  /** Milliseconds since 1970, workflow time. */
+  readonly startedAt = Date.now();
 
   plan: RollbackPlan | undefined;
   resetHappened: 'no' | 'maybe' | 'yes' = 'no';
@@ -79,8 +99,12 @@ export class Run {
   recoveryDiskId: string | undefined;
   gate: GateEvidence | undefined;
   receipt: CopyReceipt | undefined;
+  undo: RollbackResult['undo'];
+  readonly operator: Operator;
 
   #phase: Phase = 'planning';
+  #shownPhase: Phase = 'planning';
+  #waitingFor: WaitingFor | undefined;
   #headline = 'Checking the plan';
   #finished = false;
   #steps: Step[] = [];
@@ -88,14 +112,23 @@ export class Run {
   #leftovers: string[] = [];
 
   constructor(kind: 'rollback' | 'sync', input: RollbackInput | SyncInput) {
-    const { workflowId, originalExecutionRunId } = workflowInfo();
+    const { workflowId, runId, originalExecutionRunId } = workflowInfo();
     this.kind = kind;
     this.input = input;
     this.id = originalExecutionRunId;
+    this.runId = runId;
     this.workflowId = workflowId;
     this.#steps = STEP_TITLES.filter(({ id }) => id === 'plan').map((step) => ({ ...step, state: 'pending' }));
     setHandler(statusQuery, () => this.status(), {
       description: 'Where the run stands, and what a cancel would do now',
+    });
+    setHandler(cancelPreviewQuery, () => this.status().cancelPreview, {
+      description: 'What a cancel would do now, in one sentence',
+    });
+    this.operator = new Operator({
+      status: () => this.status(),
+      changed: () => this.#show(),
+      isOver: () => this.#finished,
     });
     this.#show();
   }
@@ -107,14 +140,15 @@ export class Run {
   /** The first step; what the plan activity could not read at all ends the run here. */
   async checkPlan(look: (summary: Summary) => Promise<RollbackPlan>): Promise<RollbackPlan> {
     try {
-      const plan = await this.step('plan', look, (seen) => {
-        const blockers = blockersOf(seen).length;
-        return blockers === 0 ? 'no blockers' : `${blockers} blocker${blockers === 1 ? '' : 's'}`;
-      });
+      const plan = await this.beforeAnyChange(() =>
+        this.step('plan', look, (seen) => {
+          const blockers = blockersOf(seen).length;
+          return blockers === 0 ? 'no blockers' : `${blockers} blocker${blockers === 1 ? '' : 's'}`;
+        }),
+      );
       this.#adopt(plan);
       return plan;
     } catch (error) {
-      if (isCancellation(error)) this.cancelled('Cancelled: nothing was changed.');
       if (!isExpected(error) || isCancellation(error)) throw error;
       throw this.failed(
         FAILURE.failedBeforeReset,
@@ -122,6 +156,16 @@ export class Run {
         'failed',
         error,
       );
+    }
+  }
+
+  /** Waits for others while nothing has been changed yet: a cancel simply ends the run. */
+  async beforeAnyChange<T>(body: () => Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (error) {
+      if (isCancellation(error)) this.cancelled('Cancelled: nothing was changed.');
+      throw error;
     }
   }
 
@@ -143,6 +187,7 @@ export class Run {
    */
   async step<T>(id: StepId, body: (summary: Summary) => Promise<T>, detail?: (result: T) => string): Promise<T> {
     const { title, number } = STEP_TITLES.find((step) => step.id === id) ?? { title: id };
+    await this.operator.safePoint();
     this.#change(id, { state: 'running', startedAt: now() });
     this.enter(PHASE_OF[id], title);
     try {
@@ -161,16 +206,46 @@ export class Run {
 
   enter(phase: Phase, headline: string): void {
     this.#headline = headline;
-    if (phase !== this.#phase) {
-      this.#phase = phase;
-      upsertSearchAttributes([{ key: phaseKey, value: phase }]);
-    }
+    this.#phase = phase;
     this.#show();
   }
 
-  /** Written before the thing is made where its id is known, at once after where the cloud gives the id. */
-  record(entry: LedgerEntry): void {
-    this.#ledger = [...this.#ledger.filter(({ id }) => id !== entry.id), entry];
+  /** Waits for another run; status, details and phase say so meanwhile. */
+  async whileWaiting<T>(waitingFor: WaitingFor, headline: string, body: () => Promise<T>): Promise<T> {
+    this.#waitingFor = waitingFor;
+    this.#headline = headline;
+    this.#show();
+    try {
+      return await body();
+    } finally {
+      this.#waitingFor = undefined;
+      this.#show();
+    }
+  }
+
+  /** Written before the thing is made, and again with the id that the cloud gave, and with what became of it. */
+  record(purpose: Purpose, state: LedgerEntry['state'], more: { id?: string; note?: string } = {}): void {
+    const before = this.#ledger.find((entry) => entry.purpose === purpose);
+    const id = more.id ?? before?.id;
+    const entry: LedgerEntry = {
+      kind: KIND_OF[purpose],
+      ...(id === undefined ? {} : { id }),
+      purpose,
+      state,
+      ...(more.note === undefined ? {} : { note: more.note }),
+    };
+    this.#ledger =
+      before === undefined ? [...this.#ledger, entry] : this.#ledger.map((e) => (e === before ? entry : e));
+    this.#show();
+  }
+
+  /** What the ledger says of the one thing the run makes for this purpose. */
+  made(purpose: Purpose): LedgerEntry | undefined {
+    return this.#ledger.find((entry) => entry.purpose === purpose);
+  }
+
+  skipped(id: StepId, detail: string): void {
+    this.#change(id, { state: 'skipped', detail });
     this.#show();
   }
 
@@ -193,6 +268,8 @@ export class Run {
       ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
       ...(this.gate === undefined ? {} : { gate: this.gate }),
       ...(this.receipt === undefined ? {} : { receipt: this.receipt }),
+      ...(this.operator.approvals.length === 0 ? {} : { approvals: this.operator.approvals }),
+      ...(this.undo === undefined ? {} : { undo: this.undo }),
       steps: this.#steps,
       ledger: this.#ledger,
       leftovers: this.#leftovers,
@@ -225,10 +302,11 @@ export class Run {
 
   status(): RunStatus {
     const instanceId = this.plan?.instance?.id ?? this.input.instanceId;
+    const waitingFor = this.#finished ? undefined : (this.operator.waitingFor ?? this.#waitingFor);
     return {
       kind: this.kind,
-      phase: this.#phase,
-      headline: this.#headline,
+      phase: waitingFor === undefined ? this.#phase : PHASE_WHILE_WAITING[waitingFor.kind],
+      headline: waitingFor === undefined ? this.#headline : headlineWhileWaiting(waitingFor),
       regionId: this.input.regionId,
       diskId: this.input.diskId,
       snapshotId: this.input.snapshotId,
@@ -246,10 +324,14 @@ export class Run {
           startsAfterReset(this.input.powerAfter, this.plan?.instance?.wasRunning ?? false),
         safetySnapshotId: this.safetySnapshotId,
         recoveryDiskMayExist: this.recoveryDiskId !== undefined || this.#isRunning('createRecoveryDisk'),
+        undoRun: this.#phase === 'undoing' ? this.undo?.workflowId : undefined,
       }),
+      ...(waitingFor === undefined ? {} : { waitingFor }),
+      ...(this.operator.pauseAhead && !this.#finished ? { pauseAhead: true } : {}),
+      ...(this.plan === undefined ? {} : { planHash: this.plan.hash }),
+      approvals: this.operator.approvals,
       ...(this.safetySnapshotId === undefined ? {} : { safetySnapshotId: this.safetySnapshotId }),
       ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
-      approvals: [],
       ledger: this.#ledger,
       findings: this.plan?.findings ?? [],
     };
@@ -275,7 +357,25 @@ export class Run {
   }
 
   #show(): void {
-    setCurrentDetails(currentDetails(this.status()));
+    const status = this.status();
+    if (status.phase !== this.#shownPhase) {
+      this.#shownPhase = status.phase;
+      upsertSearchAttributes([{ key: phaseKey, value: status.phase }]);
+    }
+    setCurrentDetails(currentDetails(status, this.workflowId));
+  }
+}
+
+function headlineWhileWaiting(waitingFor: WaitingFor): string {
+  switch (waitingFor.kind) {
+    case 'approval':
+      return `WAITING FOR APPROVAL: ${waitingFor.approvals.length} of ${waitingFor.quorum}, until ${waitingFor.until}`;
+    case 'lease':
+      return `Waiting until run ${waitingFor.holder} lets go of ${waitingFor.instanceId}`;
+    case 'operator':
+      return `NEEDS AN OPERATOR: ${waitingFor.problem}`;
+    case 'pause':
+      return `PAUSED by ${waitingFor.by}${waitingFor.reason === '' ? '' : `: ${waitingFor.reason}`}`;
   }
 }
 

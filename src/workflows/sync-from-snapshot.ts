@@ -4,8 +4,10 @@ import { FAILURE } from '../contract/messages.ts';
 import { type RollbackResult, type SyncRequest, syncInputSchema } from '../contract/rollback.ts';
 import { blockersOf } from '../domain/plan.ts';
 import { type BringBackScene, copyFromRecoveryDisk, createRecoveryDisk, releaseRecoveryDisk } from './bring-back.ts';
+import { unguarded } from './decisions.ts';
 import { failureText } from './failure-text.ts';
 import { parseInput } from './input.ts';
+import { type Lease, takeLease } from './lease.ts';
 import { reads } from './policies.ts';
 import { isExpected, Run } from './run.ts';
 
@@ -36,28 +38,42 @@ export async function syncFromSnapshot(request: SyncRequest): Promise<RollbackRe
     selection: input.sync,
   };
 
+  const lease: Lease = await run.beforeAnyChange(() => takeLease(run, instance.id, input.onLeaseHeld));
+  try {
+    return await bringBack(run, scene, { snapshotId: target.id, sizeGiB: target.sizeGiB });
+  } finally {
+    await lease.release();
+  }
+}
+
+async function bringBack(
+  run: Run,
+  scene: BringBackScene,
+  source: { snapshotId: string; sizeGiB: number },
+): Promise<RollbackResult> {
+  const { original, selection } = scene;
   let problem: unknown;
   try {
-    const recovery = await createRecoveryDisk(run, scene, { snapshotId: target.id, sizeGiB: target.sizeGiB });
-    await copyFromRecoveryDisk(run, scene, recovery);
+    const recovery = await createRecoveryDisk(run, scene, source);
+    await copyFromRecoveryDisk(run, scene, recovery, unguarded);
   } catch (error) {
     if (!isExpected(error)) throw error;
     problem = error;
   }
-  await releaseRecoveryDisk(run, scene);
+  await releaseRecoveryDisk(run, scene, false);
   if (problem !== undefined && isCancellation(problem)) {
-    run.cancelled(`Cancelled: what had been copied to ${disk.id} stays there; nothing else was changed.`);
+    run.cancelled(`Cancelled: what had been copied to ${original.id} stays there; nothing else was changed.`);
     throw problem;
   }
   if (problem !== undefined) {
     throw run.failed(
       FAILURE.syncFailed,
-      `The data was not brought back to ${disk.id}: ${failureText(problem).message}`,
+      `The data was not brought back to ${original.id}: ${failureText(problem).message}`,
       'failed',
       problem,
     );
   }
-  const brought = `${scene.selection.paths.join(', ')} brought back to ${disk.id} from ${target.id} and verified.`;
+  const brought = `${selection.paths.join(', ')} brought back to ${original.id} from ${source.snapshotId} and verified.`;
   return run.leftovers.length === 0
     ? run.end('completed', brought)
     : run.end('completed-with-leftovers', `${brought} Left over: ${run.leftovers.join('; ')}`);

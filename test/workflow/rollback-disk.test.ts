@@ -1,15 +1,14 @@
 // Order and reaction of the rollback, with stand-ins for the activities, on the time-skipping server.
 import { randomUUID } from 'node:crypto';
-import { Context } from '@temporalio/activity';
-import { WorkflowFailedError } from '@temporalio/client';
+import type { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
 import { ACTIVITY_FAILURE, FAILURE } from '../../src/contract/messages.ts';
-import type { FailureReport, RollbackRequest, RunStatus } from '../../src/contract/rollback.ts';
-import type { rollbackDisk } from '../../src/workflows/index.ts';
+import type { RollbackRequest } from '../../src/contract/rollback.ts';
+import { hanging, permanent, REQUEST, reportOf, type Running, runRollback } from '../support/rollback-run.ts';
 import {
   DISK,
   INSTANCE,
@@ -28,70 +27,11 @@ beforeAll(async () => {
 });
 afterAll(() => env?.teardown());
 
-const REQUEST: RollbackRequest = {
-  regionId: REGION,
-  diskId: DISK,
-  snapshotId: SNAPSHOT_A,
-  sync: { paths: ['/data/uploads'] },
-};
-
-/** Runs a rollback to its end on a worker of its own. `during` gets the handle while it runs. */
-async function run(
+const run = (
   over: Partial<Activities> = {},
   request: RollbackRequest = REQUEST,
-  during: (handle: {
-    cancel(): Promise<unknown>;
-    query<T>(name: string): Promise<T>;
-  }) => Promise<void> = async () => {},
-) {
-  const taskQueue = `test-${randomUUID()}`;
-  const { activities, calls } = stubActivities(over);
-  const worker = await Worker.create({
-    connection: env.nativeConnection,
-    taskQueue,
-    activities,
-    maxHeartbeatThrottleInterval: '100ms',
-    ...workflowBundle(),
-  });
-  return worker.runUntil(async () => {
-    const handle = await env.client.workflow.start<typeof rollbackDisk>('rollbackDisk', {
-      taskQueue,
-      workflowId: `rollback-${randomUUID()}`,
-      args: [request],
-    });
-    await during(handle);
-    const ended = await handle.result().then(
-      (result) => ({ result, failure: undefined }),
-      (error: unknown) => ({ result: undefined, failure: error instanceof WorkflowFailedError ? error.cause : error }),
-    );
-    const status = await handle.query<RunStatus>('status');
-    return { ...ended, calls, status, taskQueue };
-  });
-}
-
-const reportOf = (failure: unknown): FailureReport => (failure as ApplicationFailure).details?.[0] as FailureReport;
-const permanent =
-  (type: string, message = 'no') =>
-  async () => {
-    throw ApplicationFailure.nonRetryable(message, type);
-  };
-/** Hangs until cancelled, as a wait does, and says when it has begun. */
-function hanging() {
-  let begun = () => {};
-  const started = new Promise<void>((resolve) => {
-    begun = resolve;
-  });
-  const activity = async (): Promise<never> => {
-    begun();
-    const beat = setInterval(() => Context.current().heartbeat(), 50);
-    try {
-      return await Context.current().cancelled;
-    } finally {
-      clearInterval(beat);
-    }
-  };
-  return { activity, started };
-}
+  during?: (running: Running) => Promise<void>,
+) => runRollback(env, over, request, during);
 
 describe('a rollback that goes well', () => {
   test('does the eight steps in the order of the design, each effect once', async () => {
@@ -149,7 +89,7 @@ describe('a rollback that goes well', () => {
         planRollback: async () =>
           plan({ wasRunning: false, steps: ['plan', 'takeSafetySnapshot', 'gate', 'resetDisk'] }),
       },
-      { regionId: REGION, diskId: DISK, snapshotId: SNAPSHOT_A },
+      { regionId: REGION, diskId: DISK, snapshotId: SNAPSHOT_A, onFailureAfterReset: 'abort' },
     );
     expect(calls).toEqual([
       'planRollback',
@@ -204,9 +144,9 @@ describe('before the reset', () => {
 
   test('cancel while the plan is read ends the run; nothing was changed', async () => {
     const wait = hanging();
-    const { failure, calls, status } = await run({ planRollback: wait.activity }, REQUEST, async (handle) => {
+    const { failure, calls, status } = await run({ planRollback: wait.activity }, REQUEST, async (running) => {
       await wait.started;
-      await handle.cancel();
+      await running.handle.cancel();
     });
     expect(failure).toBeInstanceOf(CancelledFailure);
     expect(calls).toEqual(['planRollback']);
@@ -294,11 +234,11 @@ describe('before the reset', () => {
     const { failure, calls, status } = await run(
       { awaitSnapshotAccomplished: wait.activity },
       REQUEST,
-      async (handle) => {
+      async (running) => {
         await wait.started;
-        const before = await handle.query<RunStatus>('status');
+        const before = await running.status();
         expect(before.cancelPreview).toMatch(/Start the instance again.*stays as it is.*B.*is kept/);
-        await handle.cancel();
+        await running.handle.cancel();
       },
     );
     expect(failure).toBeInstanceOf(CancelledFailure);
@@ -321,10 +261,10 @@ describe('before the reset', () => {
 describe('after the reset', () => {
   test('cancel during the copy releases the recovery disk and ends as cancelled', async () => {
     const wait = hanging();
-    const { failure, calls, status } = await run({ awaitCopy: wait.activity }, REQUEST, async (handle) => {
+    const { failure, calls, status } = await run({ awaitCopy: wait.activity }, REQUEST, async (running) => {
       await wait.started;
-      expect((await handle.query<RunStatus>('status')).cancelPreview).toMatch(/release the recovery disk/);
-      await handle.cancel();
+      expect((await running.status()).cancelPreview).toMatch(/release the recovery disk/);
+      await running.handle.cancel();
     });
     expect(failure).toBeInstanceOf(CancelledFailure);
     expect(calls.slice(-5)).toEqual([
@@ -355,9 +295,9 @@ describe('after the reset', () => {
         },
       },
       REQUEST,
-      async (handle) => {
+      async (running) => {
         await started;
-        await handle.cancel();
+        await running.handle.cancel();
         release();
       },
     );
