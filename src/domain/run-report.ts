@@ -57,6 +57,7 @@ function whatToDo(waitingFor: WaitingFor, workflowId: string): string[] {
         command(`resolve ${workflowId} ${waitingFor.choices.join('|')} --reason …`),
       ];
     case 'pause':
+    default:
       return [command(`resume ${workflowId}`)];
   }
 }

@@ -75,14 +75,16 @@ async function tryToTake(run: Run, instanceId: string): Promise<Omit<Lease, 'wai
       staticSummary: `Held by ${run.workflowId}`,
     });
     let over = false;
-    const ended = child.result().then(
-      () => {
+    const ended = (async () => {
+      try {
+        await child.result();
+      } catch (error) {
+        // Ended by hand, or cancelled with its holder: no lease any more, whatever the reason.
+        if (!isExpected(error)) throw error;
+      } finally {
         over = true;
-      },
-      () => {
-        over = true;
-      },
-    );
+      }
+    })();
     return {
       isHeld: () => !over,
       release: () =>

@@ -375,6 +375,7 @@ function headlineWhileWaiting(waitingFor: WaitingFor): string {
     case 'operator':
       return `NEEDS AN OPERATOR: ${waitingFor.problem}`;
     case 'pause':
+    default:
       return `PAUSED by ${waitingFor.by}${waitingFor.reason === '' ? '' : `: ${waitingFor.reason}`}`;
   }
 }

@@ -159,6 +159,7 @@ test('B is locked when asked, and a lock that is refused puts things back', asyn
     {
       lockSafetySnapshot: async (input) => {
         days.push(input.days);
+        return { sent: true, expiresAt: '2026-12-01T00:00:00Z' };
       },
     },
     request({ lockSafetySnapshotDays: 7 }),
