@@ -6,7 +6,7 @@ import { workflowInfo } from '@temporalio/workflow';
 import { FAILURE } from '../contract/messages.ts';
 import type { PlannedDisk, PlannedInstance, RollbackInput, RollbackPlan } from '../contract/rollback.ts';
 import { blockersOf } from '../domain/plan.ts';
-import { type Lease, takeLease } from './lease.ts';
+import { holderOf, type Lease, takeLease, waitForHolder } from './lease.ts';
 import type { Run } from './run.ts';
 
 export interface Clearance {
@@ -25,6 +25,10 @@ export async function getClearance(
   look: () => Promise<RollbackPlan>,
 ): Promise<Clearance> {
   for (let plan = firstPlan; ; ) {
+    if (await hadToWait(run, input, plan)) {
+      plan = await look();
+      continue;
+    }
     const { disk, instance } = judged(run, input, plan);
     await approved(run, input, plan);
     const lease = await leaseFor(run, input, instance.id);
@@ -42,6 +46,18 @@ export async function getClearance(
     }
     await lease.release();
   }
+}
+
+/** What stands in the way may be another run at work, which says more than a disk that is busy; and it passes. */
+async function hadToWait(run: Run, input: RollbackInput, plan: RollbackPlan): Promise<boolean> {
+  const { instance } = plan;
+  if (blockersOf(plan).length === 0 || instance === undefined || isInsideRun(input)) return false;
+  return run.beforeAnyChange(async () => {
+    const holder = await holderOf(instance.id);
+    if (holder === null) return false;
+    await waitForHolder(run, instance.id, input.onLeaseHeld, holder);
+    return true;
+  });
 }
 
 /** Refuses a plan with blockers, and one that is not the plan that was asked for. */
@@ -71,8 +87,10 @@ async function approved(run: Run, input: RollbackInput, plan: RollbackPlan): Pro
 }
 
 async function leaseFor(run: Run, input: RollbackInput, instanceId: string): Promise<Lease> {
-  const { undoes } = input;
-  const insideRun = undoes?.insideRun === true && workflowInfo().parent?.workflowId === undoes.workflowId;
-  if (insideRun) return LEASE_OF_PARENT;
+  if (isInsideRun(input)) return LEASE_OF_PARENT;
   return run.beforeAnyChange(() => takeLease(run, instanceId, input.onLeaseHeld));
 }
+
+/** An undo that the run it undoes has started; no client can claim to be one. */
+const isInsideRun = ({ undoes }: RollbackInput): boolean =>
+  undoes?.insideRun === true && workflowInfo().parent?.workflowId === undoes.workflowId;

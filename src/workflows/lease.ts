@@ -14,6 +14,7 @@ import {
 } from '@temporalio/workflow';
 import { leaseWorkflowId } from '../contract/ids.ts';
 import { FAILURE, WORKFLOW_TYPE } from '../contract/messages.ts';
+import type { RollbackInput } from '../contract/rollback.ts';
 import { reads, waits } from './policies.ts';
 import { isExpected, type Run } from './run.ts';
 
@@ -29,6 +30,8 @@ export async function holdLease(lease: { instanceId: string; holder: string }): 
   await condition(() => released);
 }
 
+type LeasePolicy = RollbackInput['onLeaseHeld'];
+
 export interface Lease {
   /** Whether another run had it first, so that what was seen before may no longer be so. */
   readonly waited: boolean;
@@ -38,31 +41,40 @@ export interface Lease {
 }
 
 /** Takes the lease, waiting for it or not as the input says. Fails the run, and names the holder, when it may not wait. */
-export async function takeLease(run: Run, instanceId: string, whenHeld: 'wait' | 'fail'): Promise<Lease> {
+export async function takeLease(run: Run, instanceId: string, whenHeld: LeasePolicy): Promise<Lease> {
   for (let waited = false; ; waited = true) {
     const lease = await CancellationScope.nonCancellable(() => tryToTake(run, instanceId));
     if (lease !== undefined) return { ...lease, waited };
-    const { holder } = await reads.leaseHolder.executeWithOptions({ summary: `See which run holds ${instanceId}` }, [
-      { instanceId },
-    ]);
-    // Freed since, or about to be: its holder is just ending.
-    const name = holder ?? 'a run that is just ending';
-    if (whenHeld === 'fail') {
-      throw run.failed(
-        FAILURE.leaseHeld,
-        `Nothing was changed: ${instanceId} is in the hands of run ${name}; wait for its end, or start with onLeaseHeld "wait"`,
-        'refused',
-      );
-    }
-    await run.whileWaiting(
-      { kind: 'lease', instanceId, holder: name, since: new Date().toISOString() },
-      `Waiting until run ${name} lets go of ${instanceId}`,
-      () =>
-        waits.awaitLeaseFree.executeWithOptions({ summary: `Wait until ${name} lets go of ${instanceId}` }, [
-          { instanceId },
-        ]),
+    // Freed since, or about to be, when nobody is seen: its holder is just ending.
+    await waitForHolder(run, instanceId, whenHeld, (await holderOf(instanceId)) ?? 'a run that is just ending');
+  }
+}
+
+/** The run that works on the instance, if there is one. */
+export async function holderOf(instanceId: string): Promise<string | null> {
+  const { holder } = await reads.leaseHolder.executeWithOptions({ summary: `See which run holds ${instanceId}` }, [
+    { instanceId },
+  ]);
+  return holder;
+}
+
+export async function waitForHolder(
+  run: Run,
+  instanceId: string,
+  whenHeld: LeasePolicy,
+  holder: string,
+): Promise<void> {
+  if (whenHeld === 'fail') {
+    throw run.failed(
+      FAILURE.leaseHeld,
+      `Nothing was changed: ${instanceId} is in the hands of run ${holder}; wait for its end, or start with onLeaseHeld "wait"`,
+      'refused',
     );
   }
+  const headline = `Wait until ${holder} lets go of ${instanceId}`;
+  await run.whileWaiting({ kind: 'lease', instanceId, holder, since: new Date().toISOString() }, headline, () =>
+    waits.awaitLeaseFree.executeWithOptions({ summary: headline }, [{ instanceId }]),
+  );
 }
 
 /** Undefined when another run holds it. */

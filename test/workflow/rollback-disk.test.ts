@@ -158,7 +158,7 @@ describe('before the reset', () => {
       findings: [{ severity: 'blocker', code: 'DiskNotAttached', fact: 'the disk is attached to nothing' }],
     });
     const { failure, calls, status } = await run({ planRollback: async () => blocked });
-    expect(calls).toEqual(['planRollback']);
+    expect(calls).toEqual(['planRollback', 'leaseHolder']);
     expect(failure).toMatchObject({ type: FAILURE.refused });
     expect(reportOf(failure).summary).toContain('the disk is attached to nothing');
     expect(status.phase).toBe('refused');
