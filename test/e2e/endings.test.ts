@@ -128,7 +128,7 @@ it('says so when the disk was rolled back and nothing could be brought back', as
   await answer('find-device', { ok: false, refused: true, code: 'DeviceAmbiguous', message });
 
   const evidenceOf = await gather(stage);
-  const end = await start('--path', '/data/uploads');
+  const end = await start('--path', '/data/uploads', '--on-failure', 'abort');
   await stage.control('DELETE', 'guest-answers');
   expect(end, end.stderr).toMatchObject({ exitCode: 5 });
   const run = JSON.parse(end.stdout) as RunDocument;

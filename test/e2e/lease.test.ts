@@ -8,7 +8,7 @@ import type { RunHandle } from '../../src/client.ts';
 import { RollbackClient } from '../../src/client.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
 import { gather } from './evidence.ts';
-import { violations } from './invariants.ts';
+import { violations } from '../support/invariants.ts';
 import { eventually, openStage, type Stage } from './stage.ts';
 
 let stage: Stage;
