@@ -3,10 +3,10 @@
  * command that installs them.
  */
 import { execFile } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { findCommand } from '../simulator/guest-image/run-command.ts';
 
 const run = promisify(execFile);
 
@@ -109,7 +109,7 @@ async function update(host: Host, log: (line: string) => void): Promise<void> {
 
 const thisHost: Host = {
   isRoot: process.getuid?.() === 0,
-  hasProgram: (name) => findCommand(name) !== undefined,
+  hasProgram,
   hasPackage: (name) =>
     run('dpkg-query', ['-W', '-f', '${db:Status-Status}', name]).then(
       ({ stdout }) => stdout === 'installed',
@@ -143,3 +143,16 @@ const thisHost: Host = {
     }
   },
 };
+
+/** Ordinary users of Debian have no `sbin` folder on their PATH, and need not. */
+function hasProgram(name: string): boolean {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder || '.', name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

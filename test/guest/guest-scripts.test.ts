@@ -3,15 +3,15 @@
  * really rolled back from B to A, and its recovery disk is a copy of B taken while mounted. The whole matrix runs on loop
  * devices, which need root, and its core again in an emulated guest; without root all of it runs there, slowly.
  */
-import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { FindDeviceInput, MountResult, VerifyResult } from '../../src/guest/scripts.ts';
+import { whyNoLoopDevices } from '../support/loop-devices.ts';
 import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
 import { describeTree, fromAToB, liveSince, manyFiles, stateA } from './scripts/trees.ts';
 
 const SIZE = 512 * 1024 ** 2;
 
-const canLoop = process.getuid?.() === 0 && existsSync('/dev/loop-control');
+const canLoop = whyNoLoopDevices() === undefined;
 
 let guest: Guest;
 

@@ -8,19 +8,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { createLoopDataPlane } from '../../simulator/data-plane/loop/loop.ts';
 import { AgentUnavailable } from '../../simulator/data-plane/port.ts';
 import type { DataPlane, ExecResult } from '../../simulator/data-plane/port.ts';
+import { whyNoLoopDevices } from '../support/loop-devices.ts';
 
 const GIB = 2 ** 30;
 const INSTANCE = 'i-loop';
 const SYSTEM = { diskId: 'd-system', serial: 'system' };
 const DATA = { diskId: 'd-bp1data0000000000000', serial: 'bp1data0000000000000' };
 const CLONE = { diskId: 'd-bp1clone000000000000', serial: 'bp1clone000000000000' };
-
-function whyNot(): string | undefined {
-  if (process.platform !== 'linux') return `needs Linux, and this is ${process.platform}`;
-  if (process.getuid?.() !== 0) return 'needs root';
-  if (!existsSync('/dev/loop-control')) return 'needs /dev/loop-control';
-  return undefined;
-}
 
 async function commandLine(pid: string): Promise<string> {
   return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ').trim();
@@ -62,7 +56,7 @@ describe('loop data plane on a host that cannot run it', () => {
   });
 });
 
-const reason = whyNot();
+const reason = whyNoLoopDevices();
 
 describe.skipIf(reason !== undefined)(`loop data plane${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
   let stateDir = '';

@@ -3,6 +3,7 @@
  * One guest is used by the tests in their order; times are generous because guests may be emulated.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
@@ -302,6 +303,7 @@ END
     const command = await fs.readFile(`/proc/${pid}/cmdline`, 'utf8');
     expect(command).toContain('qemu-system-x86_64');
     await expect(createVmDataPlane({ stateDir: otherState, log })).rejects.toThrow(`in use by process ${parent.pid}`);
+    const gone = once(parent, 'exit');
     parent.kill('SIGKILL');
     const killed = Date.now();
     while ((await fs.readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) === command) {
@@ -309,6 +311,7 @@ END
       await sleep(20);
     }
     log(`guest gone ${Date.now() - killed} ms after its process was killed`);
+    await gone;
     const next = await createVmDataPlane({ stateDir: otherState, log });
     try {
       await next.createSystemDisk('d-1', GIB);

@@ -185,10 +185,14 @@ async function takeOwnership(stateDir: string): Promise<void> {
   await fs.writeFile(file, `${process.pid} ${await startTime(process.pid)}`);
 }
 
-/** When a process started (clock ticks since boot): tells it from a later one with the same number. */
+/**
+ * When a process started (clock ticks since boot): tells it from a later one with the same number. Undefined when there is
+ * none, or one that has ended and whose parent has not yet asked how.
+ */
 async function startTime(pid: number): Promise<string | undefined> {
   const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const [state, ...rest] = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
+  return state === 'Z' || state === 'X' ? undefined : rest[18];
 }
 
 /** The parent-death signal makes this rare; it is not certain when the parent dies in the moment of starting a guest. */

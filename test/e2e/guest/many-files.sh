@@ -4,7 +4,7 @@
 set -euo pipefail
 mkdir /data/uploads/many
 cd /data/uploads/many
-head -c 921600 /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
+head -c "$((2048 * @MANY@))" /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
 chown -R 33:33 /data/uploads/many
 sync
 {
