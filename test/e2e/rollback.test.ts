@@ -13,7 +13,11 @@ import { openStage, type RunDocument, type Stage, type StarterEnd } from './stag
 const PATHS = ['/data/uploads', '/data/db/ledger.db'];
 const pathFlags = PATHS.flatMap((path) => ['--path', path]);
 
-describe.concurrent.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (fs) => {
+describe.concurrent.each([
+  ['ext4', 'rsync'],
+  // A guest without rsync, as many are.
+  ['xfs', 'tar'],
+] as const)('rollback and sync on %s, copied by %s', (fs, tool) => {
   const marker = `content-${randomBytes(9).toString('hex')}`;
   let stage: Stage;
   let snapshotA: string;
@@ -28,6 +32,7 @@ describe.concurrent.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (f
   beforeAll(async () => {
     stage = await openStage({ dataPlane: 'vm', fs });
     const { guest } = stage;
+    if (tool === 'tar') await guest.run('#!/bin/sh\nmv /usr/bin/rsync /usr/bin/rsync.hidden');
     await guest.runFile('tree', { MARKER: marker });
     atA = await guest.manifest();
     snapshotA = await stage.snapshot('nightly');
@@ -64,7 +69,7 @@ describe.concurrent.each(['ext4', 'xfs'] as const)('rollback and sync on %s', (f
   it('ends with exit code 0 and a completed run', () => {
     expect(end, end.stderr).toMatchObject({ exitCode: 0 });
     expect(run).toMatchObject({ exitCode: 0, execution: 'completed', result: { outcome: 'completed', leftovers: [] } });
-    expect(run.result?.receipt).toMatchObject({ verified: true, mismatches: [] });
+    expect(run.result?.receipt).toMatchObject({ tool, verified: true, mismatches: [] });
   });
 
   it('shows all eight steps done, in the order of the vendor’s page', () => {

@@ -2,16 +2,16 @@
  * Freeze and thaw on real file systems: writes really wait, a snapshot taken meanwhile is clean, and the dead man thaws when
  * nothing else of ours is left. On loop devices, which need root; without root in an emulated guest.
  */
-import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { whyNoLoopDevices } from '../support/loop-devices.ts';
 import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
 
 const SIZE = 512 * 1024 ** 2;
 const DISK = 'd-freezeoriginal00001';
 const COPY = 'd-freezecopy000000001';
 const SERIAL = serialOf(DISK);
-const kind = process.getuid?.() === 0 && existsSync('/dev/loop-control') ? 'loop' : 'vm';
+const kind = whyNoLoopDevices() === undefined ? 'loop' : 'vm';
 
 let guest: Guest;
 
