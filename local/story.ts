@@ -340,7 +340,11 @@ function followSteps(stack: Stack, workflowId: string, log: Log, ended: Promise<
     const client = await RollbackClient.connect({ address: stack.temporalAddress, namespace: stack.namespace });
     try {
       while (!over.signal.aborted) {
-        last = (await client.view(workflowId).catch(() => undefined))?.status ?? last;
+        const view = await client.view(workflowId).catch(() => undefined);
+        if (last === undefined && view?.status) {
+          log(`  to watch it in the Temporal UI: ${stack.runUrl(workflowId, view.runId)}`);
+        }
+        last = view?.status ?? last;
         if (last) show(last.steps);
         for (const look of waiting) if (last) look(last);
         await delay(LOOK_MS);
