@@ -342,7 +342,9 @@ function followSteps(stack: Stack, workflowId: string, log: Log, ended: Promise<
       while (!over.signal.aborted) {
         const view = await client.view(workflowId).catch(() => undefined);
         if (last === undefined && view?.status) {
-          log(`  to watch it in the Temporal UI: ${stack.runUrl(workflowId, view.runId)}`);
+          const page = stack.runUrl(workflowId, view.runId);
+          log(`  to watch it in the Temporal UI: ${page}`);
+          log(`  what it says of itself there:   ${page.replace(/timeline$/, 'user-metadata')}`);
         }
         last = view?.status ?? last;
         if (last) show(last.steps);

@@ -156,7 +156,7 @@ describe.skipIf(live)('a lock', () => {
     expect(first.body?.lockedSnapshotsInfo).toHaveLength(10);
     const rest = await locks({ snapshotIds: ids, maxResults: 10, nextToken: first.body?.nextToken ?? '' });
     expect(rest).toHaveLength(2);
-    const all = [...(first.body?.lockedSnapshotsInfo ?? []), ...rest].map((info) => info.snapshotId);
+    const all = [...(first.body?.lockedSnapshotsInfo ?? []), ...rest].map((info) => info.snapshotId ?? '');
     expect(all.toSorted()).toEqual(ids.toSorted());
     expect(await locks({ snapshotIds: ids, lockStatus: 'compliance-cooloff' })).toHaveLength(6);
     expect(await codeOf(locks({ lockStatus: 'open' }))).toBe('InvalidParameter.LockStatus 400');
