@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { CancelledFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { leaseActivities } from '../../src/activities/lease.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
 import { FAILURE } from '../../src/contract/messages.ts';
 import { hanging, REQUEST, reportOf, runRollback } from '../support/rollback-run.ts';
@@ -19,13 +20,8 @@ const holderOf = async () => {
   const { raw, status } = await env.client.workflow.getHandle(leaseWorkflowId(INSTANCE)).describe();
   return status.name === 'RUNNING' ? (raw.workflowExecutionInfo?.parentExecution?.workflowId ?? null) : null;
 };
-/** What the activities do with Temporal's client, on this server. */
-const leaseActivities = {
-  leaseHolder: async () => ({ holder: await holderOf() }),
-  awaitLeaseFree: async () => {
-    while ((await holderOf()) !== null) await new Promise((resolve) => setTimeout(resolve, 50));
-  },
-};
+/** The worker's own, so that a run asks the server. */
+const realLease = leaseActivities({ leasePollMs: 50 });
 
 test('is held from before the first effect to the end, and free after it', async () => {
   const seen: Array<string | null> = [];
@@ -45,7 +41,7 @@ test('a second run fails at once, names the holder and changes nothing', async (
   const wait = hanging();
   await runRollback(env, { awaitInstanceStopped: wait.activity }, REQUEST, async ({ handle }) => {
     await wait.started;
-    const second = await runRollback(env, leaseActivities);
+    const second = await runRollback(env, realLease);
     expect(second.failure).toMatchObject({ type: FAILURE.leaseHeld });
     expect(reportOf(second.failure).summary).toContain(handle.workflowId);
     expect(second.calls).toEqual(['planRollback', 'leaseHolder']);
@@ -58,7 +54,7 @@ test('a second run waits when asked to, looks again, and goes on when the first 
   const wait = hanging();
   await runRollback(env, { awaitInstanceStopped: wait.activity }, REQUEST, async (first) => {
     await wait.started;
-    const second = await runRollback(env, leaseActivities, { ...REQUEST, onLeaseHeld: 'wait' }, async (running) => {
+    const second = await runRollback(env, realLease, { ...REQUEST, onLeaseHeld: 'wait' }, async (running) => {
       const waiting = await running.until(({ phase }) => phase === 'waiting-for-lease');
       expect(waiting.waitingFor).toMatchObject({ kind: 'lease', holder: first.handle.workflowId });
       expect(waiting.cancelPreview).toMatch(/nothing has been changed yet/);
@@ -81,7 +77,7 @@ test('a cancel while it is waited for changes nothing', async () => {
     await wait.started;
     const second = await runRollback(
       env,
-      { ...leaseActivities, awaitLeaseFree: hanging().activity },
+      { ...realLease, awaitLeaseFree: hanging().activity },
       { ...REQUEST, onLeaseHeld: 'wait' },
       async (running) => {
         await running.until(({ phase }) => phase === 'waiting-for-lease');
@@ -98,7 +94,7 @@ test('no client can pass by it by claiming to be an undo', async () => {
   const wait = hanging();
   await runRollback(env, { awaitInstanceStopped: wait.activity }, REQUEST, async ({ handle }) => {
     await wait.started;
-    const second = await runRollback(env, leaseActivities, {
+    const second = await runRollback(env, realLease, {
       ...REQUEST,
       undoes: { workflowId: handle.workflowId, runId: randomUUID(), insideRun: true },
     });
