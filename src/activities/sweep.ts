@@ -145,10 +145,21 @@ export function sweepActivities(ecs: Ecs, guest: GuestRunner) {
     };
   }
 
-  async function snapshotLeftover(snapshot: Snapshot, book: Book): Promise<Leftover> {
+  /** The run that works on the instance of a disk: the disk's snapshot may be what it goes back to. */
+  async function runOnDisk(region: EcsRegion, diskId: string): Promise<string | null> {
+    const [instanceId] = (await region.disks([diskId])).get(diskId)?.attachedTo ?? [];
+    return instanceId === undefined ? null : holderOf(instanceId);
+  }
+
+  async function snapshotLeftover(region: EcsRegion, snapshot: Snapshot, book: Book): Promise<Leftover> {
+    const seen = await about(snapshot, snapshot.sourceDiskId || undefined, book);
+    // A safety snapshot stays whatever is open.
+    const isTemporary = seen.purpose !== 'safety-snapshot' && snapshot.sourceDiskId !== '';
+    const holder = isTemporary ? await runOnDisk(region, snapshot.sourceDiskId) : null;
     return {
       kind: 'snapshot',
-      ...(await about(snapshot, snapshot.sourceDiskId || undefined, book)),
+      ...seen,
+      openRuns: holder === null || seen.openRuns.includes(holder) ? seen.openRuns : [...seen.openRuns, holder],
       sizeGiB: snapshot.sourceDiskSizeGiB,
       attachedTo: [],
       snapshotsOfIt: [],
@@ -160,7 +171,7 @@ export function sweepActivities(ecs: Ecs, guest: GuestRunner) {
     const region = ecs.region(input.regionId);
     if (kind === 'snapshot') {
       const snapshot = (await region.snapshots([id])).get(id);
-      return snapshot === undefined ? undefined : snapshotLeftover(snapshot, runBook());
+      return snapshot === undefined ? undefined : snapshotLeftover(region, snapshot, runBook());
     }
     const disk = (await region.disks([id])).get(id);
     if (disk === undefined) return undefined;
@@ -201,7 +212,7 @@ export function sweepActivities(ecs: Ecs, guest: GuestRunner) {
           leftovers.push(await diskLeftover(region, disk, sources.get(disk.sourceSnapshotId ?? ''), book));
         }
         for (const snapshot of [...oldest(warmUps), ...oldest(safety)]) {
-          leftovers.push(await snapshotLeftover(snapshot, book));
+          leftovers.push(await snapshotLeftover(region, snapshot, book));
         }
         return { observedAt: new Date().toISOString(), leftovers: leftovers.sort(inOrder), notShown };
       },

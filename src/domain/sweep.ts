@@ -27,7 +27,7 @@ export interface Leftover {
   /** Of a disk: snapshots of ours that were taken of it. A disk that has any is some run's original. */
   readonly snapshotsOfIt: readonly string[];
   readonly run: RunState;
-  /** Workflow ids of open runs that have to do with it: its own, or one on the disk that it is a copy of. */
+  /** Workflow ids of open runs that have to do with it: its own, or one on the disk that it is a copy or a snapshot of. */
   readonly openRuns: readonly string[];
   /** Of an attached disk: the instance, its power state, its agent, and the run that holds it. */
   readonly host?: {

@@ -327,6 +327,25 @@ describe('a sweep leaves alone', () => {
     expect(await effects('DeleteDisk')).toBe(0);
   });
 
+  test('a warm-up snapshot while any run holds the instance of its disk: that may go back to it', async () => {
+    const run = await openRun();
+    const warmUp = await snapshotOf(run, 'warm-up-snapshot');
+    await run.terminate();
+    const lease = await env.client.workflow.start('anything', {
+      taskQueue: `nobody-${randomUUID()}`,
+      workflowId: leaseWorkflowId(cloud.instanceId),
+    });
+    try {
+      expect(rowsById(await sweep({ delete: true })).get(warmUp)).toMatchObject({
+        verdict: 'kept',
+        reason: `run ${leaseWorkflowId(cloud.instanceId)} is open`,
+      });
+    } finally {
+      await lease.terminate();
+    }
+    expect(await effects('DeleteSnapshot')).toBe(0);
+  });
+
   test('a locked warm-up snapshot, and says what the cloud said', async () => {
     const run = await openRun();
     const warmUp = await snapshotOf(run, 'warm-up-snapshot');
