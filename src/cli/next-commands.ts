@@ -67,7 +67,10 @@ export function nextCommands(view: Waiting, typed: Typed): NextCommand[] {
         { command: typed(`reject ${id} --reason '…'`), does: 'ends it; nothing has been changed' },
       ];
     case 'lease':
-      return [{ command: typed(`watch ${shellWord(waiting.holder)}`), does: 'the run it waits for' }];
+      // In words where the holder is just ending.
+      return /\s/.test(waiting.holder)
+        ? []
+        : [{ command: typed(`watch ${shellWord(waiting.holder)}`), does: 'the run it waits for' }];
     case 'operator':
       return waiting.choices.map((decision) => ({
         command: typed(`resolve ${id} ${decision} --reason '…'`),
@@ -90,8 +93,7 @@ export interface WaitingOptions {
 export function waitingLines(view: Waiting, options: WaitingOptions): string[] {
   const { style, typed } = options;
   const commands = nextCommands(view, typed);
-  if (commands.length === 0) return [];
-  const width = Math.max(...commands.map(({ command }) => command.length));
+  const width = Math.max(0, ...commands.map(({ command }) => command.length));
   return [
     ...waitingFacts(view, options),
     ...commands.map(({ command, does }) => `  ${style.color.bold(command.padEnd(width))}  ${does}`),
@@ -139,8 +141,8 @@ function waitingFacts(view: Waiting, { style, now }: WaitingOptions): string[] {
 
 /** In capitals, so that a line in a log is seen. */
 const WORDS: Record<WaitingFor['kind'], string> = {
-  approval: 'WAITS FOR APPROVAL',
-  lease: 'WAITS FOR ANOTHER RUN',
+  approval: 'WAITING FOR APPROVAL',
+  lease: 'WAITING FOR ANOTHER RUN',
   operator: 'NEEDS AN OPERATOR',
   pause: 'PAUSED',
 };

@@ -45,7 +45,13 @@ export function statusText(view: RunView, options: StatusOptions): string {
     color.bold(title(view)),
     color.dim(`${view.workflowId} · ${formatDuration(now - Date.parse(view.startedAt))}`),
   );
-  lines.push(`${executionWord(view, style)}  ${oneLine(headline(view))}`);
+  // What a run says of itself while it waits begins with the word for it.
+  const said = view.execution === 'running' && view.status?.waitingFor !== undefined;
+  lines.push(
+    said
+      ? waitingPaint(view, style)(oneLine(headline(view)))
+      : `${executionWord(view, style)}  ${oneLine(headline(view))}`,
+  );
   if (view.kind === 'rollback') {
     const reset = resetOf(view);
     const paint = { no: color.green, maybe: color.yellow, yes: color.yellow }[reset ?? 'maybe'];
@@ -97,7 +103,7 @@ function executionWord(view: RunView, style: Style): string {
   const refused = WORD_OF_FAILURE.get(view.failure?.type ?? '');
   if (refused !== undefined) return color.red(refused);
   const waiting = waitingKind(view);
-  if (waiting !== undefined) return (waiting === 'operator' ? color.red : color.yellow)(waitingWord(waiting));
+  if (waiting !== undefined) return waitingPaint(view, style)(waitingWord(waiting));
   const words = {
     running: color.cyan('RUNNING'),
     failed: color.red('FAILED'),
@@ -108,6 +114,8 @@ function executionWord(view: RunView, style: Style): string {
   };
   return words[view.execution];
 }
+
+const waitingPaint = (view: RunView, { color }: Style) => (waitingKind(view) === 'operator' ? color.red : color.yellow);
 
 const WORD_OF_FAILURE: ReadonlyMap<string, string> = new Map([
   [FAILURE.refused, 'REFUSED'],

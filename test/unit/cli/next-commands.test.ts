@@ -26,8 +26,8 @@ afterEach(() => {
 
 const ID = `rollback-${DISK}`;
 const options = { style: plain(), now: NOW, typed };
-const waitsFor = (waitingFor: WaitingFor, over: Partial<RunView> = {}): RunView =>
-  sampleView({ status: sampleStatus({ headline: 'Waiting', waitingFor }), ...over });
+const waitsFor = (waitingFor: WaitingFor): RunView =>
+  sampleView({ status: sampleStatus({ headline: 'NEEDS AN OPERATOR: no stock', waitingFor }) });
 
 const operator: WaitingFor = {
   kind: 'operator',
@@ -66,6 +66,12 @@ describe('the commands', () => {
     expect(nextCommands(waitsFor(waitingFor), typed).map(({ command }) => command)).toEqual(commands.map(typed));
   });
 
+  it('are none while the holder of the lease is just ending', () => {
+    const view = waitsFor({ ...lease, holder: 'a run that is just ending' });
+    expect(nextCommands(view, typed)).toEqual([]);
+    expect(waitingLines(view, options)).toHaveLength(1);
+  });
+
   it('are none for a run that goes on, or has ended', () => {
     expect(nextCommands(sampleView({ status: sampleStatus() }), typed)).toEqual([]);
     expect(nextCommands(endedView({ status: sampleStatus({ waitingFor: operator }) }), typed)).toEqual([]);
@@ -88,7 +94,7 @@ describe('the commands', () => {
 describe('status', () => {
   it('of a run that needs an operator says so first and what to type last', () => {
     const lines = statusText(waitsFor(operator), options).split('\n');
-    expect(lines[2]).toBe('NEEDS AN OPERATOR  Waiting');
+    expect(lines[2]).toBe('NEEDS AN OPERATOR: no stock');
     const from = lines.indexOf('NEEDS AN OPERATOR, since 10m 00s');
     expect(lines.slice(from, from + 5)).toEqual([
       'NEEDS AN OPERATOR, since 10m 00s',
@@ -101,14 +107,14 @@ describe('status', () => {
 
   it('counts approvals, and says until when', () => {
     expect(waitingLines(waitsFor(approval), options).slice(0, 2)).toEqual([
-      'WAITS FOR APPROVAL: 1 of 2 approvals so far; refused by itself at 2026-11-22 06:10:00 UTC (in 3h 00m)',
+      'WAITING FOR APPROVAL: 1 of 2 approvals so far; refused by itself at 2026-11-22 06:10:00 UTC (in 3h 00m)',
       '  approved by bob@ops-2, 2026-11-22 03:05:00 UTC: ok',
     ]);
   });
 
   it('names the run in the way, and who has paused', () => {
     expect(waitingLines(waitsFor(lease), options)[0]).toBe(
-      `WAITS FOR ANOTHER RUN: rollback-d-bp1other works on instance ${INSTANCE}; since 1m 00s`,
+      `WAITING FOR ANOTHER RUN: rollback-d-bp1other works on instance ${INSTANCE}; since 1m 00s`,
     );
     expect(waitingLines(waitsFor(pause), options)[0]).toBe('PAUSED by carol, since 2m 00s: look first');
   });
@@ -138,7 +144,7 @@ describe('watch', () => {
     );
     expect(transitions(waitsFor(operator), goes, options)).toEqual(['goes on']);
     const reminded = waitsFor({ ...approval, reminders: 1 });
-    expect(transitions(waitsFor(approval), reminded, options)[0]).toMatch(/^WAITS FOR APPROVAL/);
+    expect(transitions(waitsFor(approval), reminded, options)[0]).toMatch(/^WAITING FOR APPROVAL/);
     expect(transitions(waitsFor(operator), endedView({ result: sampleResult() }), options)).not.toContain('goes on');
   });
 
@@ -173,7 +179,7 @@ describe('start', () => {
       fakeClient({ start: () => handleOf([waitsFor(operator), waitsFor(operator), ended]) });
       const { exit, stderr, stdout } = await finished(['start', ...target, '--yes', '-o', format]);
       expect(exit).toBe(0);
-      expect(stderr.split('NEEDS AN OPERATOR')).toHaveLength(2);
+      expect(stderr.split('NEEDS AN OPERATOR, since')).toHaveLength(2);
       expect(stderr).toContain(`ecs-rollback resolve ${ID} retry --reason '…'`);
       expect(stdout).not.toContain('NEEDS AN OPERATOR');
     }
