@@ -18,14 +18,7 @@ const isObject = (value: unknown): value is Loose =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What no plan depends on: it may be said anew when the plan is started. */
-const FREE: ReadonlySet<string> = new Set([
-  'requestedBy',
-  'approval',
-  'onLeaseHeld',
-  'onFailureAfterReset',
-  'dryRun',
-  'expectedPlanHash',
-]);
+const FREE: ReadonlySet<string> = new Set(['requestedBy', 'approval', 'onLeaseHeld', 'dryRun', 'expectedPlanHash']);
 
 /** Reads and checks the file. Throws a `UsageError` that names the file, what is wrong with it and what was expected. */
 export function readPlanFile(path: string): PlanFile {

@@ -98,18 +98,19 @@ describe('the request of a plan file', () => {
     expect(rollbackInput({ ...flags, power: 'as-found', retentionDays: '30' }, asker())).toMatchObject(request);
   });
 
-  it('leaves to the start who asks, who approves, and what a failure or another run mean', () => {
-    const flags = { approvals: '2', onLease: 'wait', onFailure: 'abort', requestedBy: 'carol' };
+  it('leaves to the start who asks, who approves, and whether it waits for another run', () => {
+    const flags = { approvals: '2', onLease: 'wait', requestedBy: 'carol' };
     expect(rollbackInput(flags, asker())).toMatchObject({
       ...request,
       approval: { quorum: 2 },
       onLeaseHeld: 'wait',
-      onFailureAfterReset: 'abort',
       requestedBy: 'carol',
     });
     expect(
-      faults(() => rollbackInput({ mode: 'hot', lockDays: '3' }, asker())).map((line) => line.split(':')[0]),
-    ).toEqual(['--mode', '--lock-days']);
+      faults(() => rollbackInput({ mode: 'hot', lockDays: '3', onFailure: 'undo' }, asker())).map(
+        (line) => line.split(':')[0],
+      ),
+    ).toEqual(['--mode', '--lock-days', '--on-failure']);
   });
 
   it('is not to be contradicted, and every contradiction is named with its flag', () => {
