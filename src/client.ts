@@ -19,16 +19,10 @@ import {
   RunFailedError,
   runFailed,
 } from './client/errors.ts';
+import { canonical, executionOf, retryingActivities } from './client/executions.ts';
+import { Sweeps } from './client/sweeps.ts';
 import { detailsMarkdown, searchAttributeCommand, summaryLine } from './client/texts.ts';
-import type {
-  ConnectOptions,
-  Execution,
-  ListOptions,
-  RetryingActivity,
-  RunHandle,
-  RunSummary,
-  RunView,
-} from './client/types.ts';
+import type { ConnectOptions, ListOptions, RunHandle, RunSummary, RunView } from './client/types.ts';
 import { undoRequest } from './client/undo.ts';
 import {
   DEFAULT_TASK_QUEUE,
@@ -58,6 +52,7 @@ import type {
 import { copyProgressSchema, rollbackInputSchema, syncInputSchema } from './contract/rollback.ts';
 
 export { ClientError, type ClientErrorKind, otherInput, RunFailedError } from './client/errors.ts';
+export type { SweepHandle, SweepSchedule, SweepView } from './client/sweeps.ts';
 export { resetOf, safetySnapshotOf } from './client/undo.ts';
 export { searchAttributeCommand, summaryLine } from './client/texts.ts';
 export type {
@@ -81,21 +76,13 @@ const UPDATE_DEADLINE_MS = 15_000;
 // Of temporal.api.enums.v1.TaskQueueType.
 const WORKFLOW_TASK_QUEUE = 1;
 
-const EXECUTIONS: Readonly<Record<string, Execution>> = {
-  RUNNING: 'running',
-  PAUSED: 'running',
-  COMPLETED: 'completed',
-  FAILED: 'failed',
-  CANCELLED: 'cancelled',
-  TERMINATED: 'terminated',
-  TIMED_OUT: 'timed-out',
-};
-
 /** A connected client. Close it when done; it holds a socket open. */
 export class RollbackClient {
   readonly address: string;
   readonly namespace: string;
   readonly taskQueue: string;
+  /** What ended runs have left behind. */
+  readonly sweeps: Sweeps;
   private readonly sdk: TemporalClientModule;
   private readonly connection: Connection;
   private readonly temporal: Client;
@@ -114,6 +101,14 @@ export class RollbackClient {
     this.address = parts.address;
     this.namespace = parts.namespace;
     this.taskQueue = parts.taskQueue;
+    this.sweeps = new Sweeps({
+      sdk: parts.sdk,
+      temporal: parts.temporal,
+      taskQueue: parts.taskQueue,
+      call: (body, options) => this.call(body, options),
+      requireWorker: () => this.requireWorker(),
+      inputOf: (workflowId, runId) => this.inputOf(workflowId, runId),
+    });
   }
 
   /** Connects as Temporal's own tools do: options, then TEMPORAL_* variables, then the profile of temporal.toml. */
@@ -615,26 +610,6 @@ export class RollbackClient {
   }
 }
 
-function executionOf(info: { status: { name: string } }): Execution {
-  return EXECUTIONS[info.status.name] ?? 'unknown';
-}
-
-function retryingActivities(found: WorkflowExecutionDescription): RetryingActivity[] {
-  return (found.raw.pendingActivities ?? []).flatMap((pending) => {
-    const failure = pending.lastFailure;
-    if (failure === null || failure === undefined) return [];
-    const failureKind = failure.applicationFailureInfo?.type;
-    return [
-      {
-        activity: pending.activityType?.name ?? pending.activityId ?? 'activity',
-        attempt: pending.attempt ?? 1,
-        message: (failure.message ?? '').split('\n')[0] ?? '',
-        ...(failureKind ? { failureKind } : {}),
-      },
-    ];
-  });
-}
-
 /** Who asks, and which plan was read before, do not make two requests different. */
 function sameWork(running: unknown, input: RollbackInput | SyncInput): boolean {
   const work = (value: unknown) =>
@@ -646,13 +621,4 @@ function endedAlready({ workflowId, execution }: RunSummary, update: string): Cl
   return new ClientError('refused', `${workflowId} has ended already (${execution}): nothing to ${update}`, {
     workflowId,
   });
-}
-
-/** JSON with sorted keys, so that two inputs compare by what they say. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }

@@ -2,14 +2,16 @@
  * Waiting for a run: look, show, wait a second, look again. Polling rather than one long call, because a wait of hours
  * must live through restarts of the worker, of the server and of the network, and show that they happened.
  */
-import { ClientError, type RunView } from '../client.ts';
+import { ClientError, type Execution, type RunView } from '../client.ts';
 
-export type Followed =
-  | { readonly how: 'ended'; readonly view: RunView }
-  | { readonly how: 'timeout'; readonly view: RunView | undefined }
-  | { readonly how: 'interrupted'; readonly view: RunView | undefined };
+type Seen = { readonly execution: Execution };
 
-export interface FollowOptions {
+export type Followed<View extends Seen = RunView> =
+  | { readonly how: 'ended'; readonly view: View }
+  | { readonly how: 'timeout'; readonly view: View | undefined }
+  | { readonly how: 'interrupted'; readonly view: View | undefined };
+
+export interface FollowOptions<View extends Seen = RunView> {
   /** Stops the wait, never the run. */
   readonly signal: AbortSignal;
   /** Undefined: as long as it takes. */
@@ -17,15 +19,18 @@ export interface FollowOptions {
   readonly intervalMs?: number | undefined;
   /** How long the server may be away before the wait gives up with its error. Default two minutes. */
   readonly patienceMs?: number;
-  onView(view: RunView): void;
+  onView(view: View): void;
   /** The server did not answer; called once per outage. */
   onOutage(error: ClientError): void;
 }
 
-export async function follow(look: () => Promise<RunView>, options: FollowOptions): Promise<Followed> {
+export async function follow<View extends Seen = RunView>(
+  look: () => Promise<View>,
+  options: FollowOptions<View>,
+): Promise<Followed<View>> {
   const { signal, intervalMs = 1_000, patienceMs = 120_000 } = options;
   const startedAt = Date.now();
-  let view: RunView | undefined;
+  let view: View | undefined;
   let silentSince: number | undefined;
   const stopped = aborted(signal);
   for (;;) {

@@ -12,6 +12,7 @@ import { wantsColor } from './terminal.ts';
 /** The families of commands; each is loaded when one of its commands is chosen. */
 const look = () => import('./commands/look.ts');
 const start = () => import('./commands/start.ts');
+const sweep = () => import('./commands/sweep.ts');
 const tell = () => import('./commands/tell.ts');
 
 /** Runs one command line (without node and script). Resolves to the exit code; never rejects for what a user can cause. */
@@ -244,11 +245,29 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
       run(tell, (commands, flags: FlagsOf<TellModule['runCancel']>, id = '') => commands.runCancel(context, flags, id)),
     );
 
+  command(
+    'sweep',
+    'What ended runs have left in a region. Shows it; deletes only with --delete what every rule lets go.',
+    [
+      'sweep --region cn-hangzhou',
+      'sweep --region cn-hangzhou --delete --min-age 1h',
+      'sweep --region cn-hangzhou --delete --every 6h      # by a schedule of Temporal; --every off removes it',
+    ],
+  )
+    .option('--region <id>', 'region to look in (also ALIBABA_CLOUD_REGION_ID)')
+    .option('--delete', 'delete what every rule lets go')
+    .option('--release-attached', 'also unmount and detach what is still attached')
+    .option('--min-age <duration>', 'leave what is younger (90m, 12h, 7d)')
+    .option('--every <duration>', 'do this by a schedule, this often; off: no longer')
+    .option('--timeout <duration>', 'stop waiting after this long; the sweep continues')
+    .action(run(sweep, (commands, flags: FlagsOf<SweepModule['runSweep']>) => commands.runSweep(context, flags)));
+
   return program;
 }
 
 type LookModule = Awaited<ReturnType<typeof look>>;
 type StartModule = Awaited<ReturnType<typeof start>>;
+type SweepModule = Awaited<ReturnType<typeof sweep>>;
 type TellModule = Awaited<ReturnType<typeof tell>>;
 type FlagsOf<Action> = Action extends (context: Context, flags: infer F, ...rest: never[]) => unknown ? F : never;
 

@@ -120,12 +120,15 @@ export function runFailed(workflowId: string, error: Error & { cause?: unknown }
   if (name === 'TimeoutFailure') {
     return new RunFailedError({ workflowId, execution: 'timed-out', message: 'the run timed out', cause });
   }
-  const failure = cause as { type?: string | null; details?: unknown[] | null } | undefined;
+  // A sweep ends with what its activity ended with.
+  const own =
+    name === 'ActivityFailure' && cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  const failure = own as { type?: string | null; details?: unknown[] | null } | undefined;
   const report = isFailureReport(failure?.details?.[0]) ? failure.details[0] : undefined;
   return new RunFailedError({
     workflowId,
     execution: 'failed',
-    message: report?.summary ?? messageOf(cause ?? error),
+    message: report?.summary ?? messageOf(own ?? error),
     failureType: failure?.type ?? undefined,
     report,
     cause,

@@ -392,6 +392,7 @@ it.each([
   'pause',
   'resume',
   'cancel',
+  'sweep',
 ])('%s --help has examples', async (command) => {
   const { connect } = fakeClient();
   const { exit, stdout, stderr } = await finished([command, '--help']);
