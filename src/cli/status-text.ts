@@ -57,6 +57,10 @@ export function statusText(view: RunView, options: StatusOptions): string {
     const paint = { no: color.green, maybe: color.yellow, yes: color.yellow }[reset ?? 'maybe'];
     lines.push(`RESET HAPPENED: ${paint(reset === undefined ? UNKNOWN_RESET : RESET[reset])}`);
   }
+  if (view.status?.pauseAhead === true && view.execution === 'running') {
+    const resume = typed(`resume ${shellWord(view.workflowId)}`);
+    lines.push(color.yellow(`Pause asked for: it stands still at its next safe point (\`${resume}\` to let it go on)`));
+  }
   if (view.statusUnavailable !== undefined && view.execution === 'running') {
     lines.push(color.yellow(`No live status: ${oneLine(view.statusUnavailable)}`));
   }

@@ -96,6 +96,14 @@ async function withClient<T>(body: (client: RollbackClient) => Promise<T>): Prom
   }
 }
 
+/** What `over` holds at the moment of each call, and healthy stand-ins for the rest. */
+function switched(): Activities {
+  const names = Object.keys(healthy) as Array<keyof Activities>;
+  const now = (name: keyof Activities) => ({ ...healthy, ...over })[name] as (...args: unknown[]) => Promise<unknown>;
+  const each = names.map((name) => [name, async (...args: unknown[]) => now(name)(...args)]);
+  return Object.fromEntries(each) as Activities;
+}
+
 /** Keeps a run between snapshot B and the reset until it is let go. */
 function heldAtSnapshotB() {
   let letGo: () => void = () => {};
@@ -138,12 +146,7 @@ describe('a server that is not ready', () => {
       connection: env.nativeConnection,
       taskQueue: 'ecs-rollback',
       workflowBundle: bundle,
-      activities: stubActivities({
-        planRollback: (...args) => ({ ...healthy, ...over }).planRollback(...args),
-        stopInstance: (...args) => ({ ...healthy, ...over }).stopInstance(...args),
-        awaitSnapshotAccomplished: (...args) => ({ ...healthy, ...over }).awaitSnapshotAccomplished(...args),
-        awaitCopy: (...args) => ({ ...healthy, ...over }).awaitCopy(...args),
-      }).activities,
+      activities: switched(),
     });
     working = worker.run();
     const { exit, stderr } = await run(['plan', ...target]);
@@ -280,6 +283,181 @@ describe('with a worker', () => {
       (await client.attach(RUN)).result().catch((reason: RunFailedError) => reason),
     );
     expect(error).toMatchObject({ execution: 'failed', failureType: 'FailedBeforeReset' });
+  });
+
+  describe('a run that waits for approval', () => {
+    const reason = ['--reason', 'INC-42'];
+    const policy = ['--approvals', '2', '--no-self-approval', '--approval-timeout', '2h', '--requested-by', 'alice'];
+    const begin = async () => {
+      over = {};
+      expect((await run(['start', ...target, ...policy, '--yes', '--detach'])).exit).toBe(0);
+      const waits = async () => expect((await run(['status', DISK])).stdout).toContain('WAITING FOR APPROVAL: 0 of 2');
+      await vi.waitFor(waits, { timeout: 25_000, interval: 100 });
+      const status = document(await run(['status', DISK, '-o', 'json']));
+      expect(status).toMatchObject({ next: [expect.stringContaining(`approve ${RUN}`), expect.anything()] });
+      return (status['status'] as { planHash: string }).planHash;
+    };
+
+    it('goes on when enough others have approved this very plan; each refusal is one line and exit 3', async () => {
+      const hash = await begin();
+      const approve = (by: string, planHash = hash) =>
+        run(['approve', DISK, '--yes', '--plan-hash', planHash, '--by', by, ...reason]);
+      const refused = async (by: string, planHash?: string) => {
+        const { exit, stderr } = await approve(by, planHash);
+        expect(exit).toBe(3);
+        expect(stderr).toMatch(/^error: [^\n]+\n$/);
+        return stderr;
+      };
+      expect(await refused('alice')).toContain(`${RUN} refuses to approve: alice started this run`);
+      expect(await refused('bob', 'b'.repeat(64))).toContain('waits for approval of another plan');
+      const first = await approve('bob');
+      expect(first).toMatchObject({ exit: 0, stderr: '' });
+      expect(first.stdout).toContain('WAITING FOR APPROVAL: 1 of 2');
+      expect(await refused('bob')).toContain('bob has approved already');
+      expect((await run(['list'])).stdout).toContain(`approve ${RUN}`);
+      const second = await run([
+        'approve',
+        DISK,
+        '--yes',
+        '--plan-hash',
+        hash,
+        '--by',
+        'carol',
+        ...reason,
+        '-o',
+        'json',
+      ]);
+      expect(second.exit).toBe(0);
+      expect(document(second)).toMatchObject({ command: 'approve', by: 'carol' });
+      const ended = await run(['watch', DISK, '-o', 'json']);
+      expect(ended.exit).toBe(0);
+      expect(JSON.parse(ended.stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
+        outcome: 'completed',
+        result: { approvals: [{ by: 'bob', reason: 'INC-42', planHash: hash }, { by: 'carol' }] },
+      });
+      expect((await approve('dave')).stderr).toContain(`${RUN} has ended already (completed): nothing to approve`);
+    });
+
+    it('ends as not approved when it is rejected, with exit 3', async () => {
+      await begin();
+      expect((await run(['reject', DISK, '--reason', 'wrong snapshot'])).exit).toBe(0);
+      const ended = await run(['watch', DISK]);
+      expect(ended.exit).toBe(3);
+      expect(ended.stdout).toContain('NOT APPROVED');
+      expect(ended.stdout).toContain('wrong snapshot');
+    });
+  });
+
+  it('a run that needs an operator says so to whoever watches, takes what fits, and goes on', async () => {
+    let starts = 0;
+    over = {
+      startInstance: async () => {
+        starts += 1;
+        if (starts === 1) throw ApplicationFailure.nonRetryable('InstanceLockedForSecurity', 'CloudDenied');
+        return { sent: true };
+      },
+    };
+    const { world, written } = sampleWorld();
+    const started = main(['start', ...target, '--yes', '--address', env.address], world);
+    const said = (text: string) =>
+      vi.waitFor(() => expect(written.stderr).toContain(text), { timeout: 25_000, interval: 100 });
+    await said('NEEDS AN OPERATOR');
+    const watched = await run(['watch', DISK, '-o', 'json', '--timeout', '1s']);
+    expect(watched.exit).toBe(124);
+    const [first] = watched.stdout.split('\n').map((line) => JSON.parse(line || '{}') as Record<string, unknown>);
+    expect(first).toMatchObject({
+      type: 'needs-operator',
+      resetHappened: 'yes',
+      status: { waitingFor: { step: 'startInstance' } },
+    });
+    expect(first?.['next']).toContain(`ecs-rollback resolve ${RUN} retry --reason '…' --address ${env.address}`);
+
+    const resolve = (decision: string) => run(['resolve', DISK, decision, '--reason', 'unlocked it']);
+    const forced = await resolve('force');
+    expect(forced.exit).toBe(3);
+    expect(forced.stderr).toMatch(
+      /^error: .* refuses to resolve: force is no choice for step startInstance now[^\n]*\n$/,
+    );
+    // Believed only if it is observed: it is not.
+    expect((await resolve('skip')).exit).toBe(0);
+    const noted = async () => expect((await run(['status', DISK])).stdout).toContain('was not followed');
+    await vi.waitFor(noted, { timeout: 25_000, interval: 100 });
+    expect((await run(['undo', DISK, '--yes'])).stderr).toContain('waits for a decision: `resolve` it with `undo`');
+    expect((await resolve('retry')).exit).toBe(0);
+    expect(await started).toBe(0);
+    expect(written.stdout).toContain('DONE');
+    expect((await resolve('retry')).stderr).toContain('has ended already (completed): nothing to resolve');
+  });
+
+  it('a run is paused at its next safe point, and resumed', async () => {
+    const letGo = heldAtSnapshotB();
+    expect((await run(['start', ...target, '--yes', '--detach'])).exit).toBe(0);
+    await untilAtSnapshotB();
+    expect((await run(['resume', DISK])).stderr).toContain('refuses to resume: the run is not paused');
+    const paused = await run(['pause', DISK, '--reason', 'look first', '--by', 'carol']);
+    expect(paused).toMatchObject({ exit: 0, stdout: expect.stringContaining('goes on to its next safe point') });
+    expect((await run(['status', DISK])).stdout).toContain('Pause asked for');
+    letGo();
+    const still = async () => expect((await run(['status', DISK])).stdout).toContain('PAUSED by carol: look first');
+    await vi.waitFor(still, { timeout: 25_000, interval: 100 });
+    expect((await run(['resume', DISK])).exit).toBe(0);
+    expect((await run(['watch', DISK])).exit).toBe(0);
+  });
+
+  it('an ended run is undone onto its snapshot B, once', async () => {
+    over = {};
+    const undone = (await withClient((client) => client.view(DISK))).runId;
+    const ended = await run(['undo', DISK, '--accept-data-loss', '--yes', '-o', 'json']);
+    expect(ended.exit).toBe(0);
+    const request = await withClient(async (client) => client.requestOf(await client.view(DISK)));
+    expect(request).toMatchObject({
+      snapshotId: SNAPSHOT_B,
+      powerAfter: 'running',
+      acceptDataLoss: true,
+      undoes: { workflowId: RUN, runId: undone, insideRun: false },
+    });
+    expect(document(ended)).toMatchObject({ command: 'undo', outcome: 'completed' });
+    const again = await run(['undo', DISK, '--yes']);
+    expect(again.exit).toBe(3);
+    expect(again.stderr).toContain(`it is itself the undo of ${RUN}`);
+  });
+
+  it('a region is swept by hand, and by a schedule that is made, changed and removed', async () => {
+    over = {};
+    const region = ['--region', 'cn-hangzhou'];
+    const swept = await run(['sweep', ...region, '-o', 'json']);
+    expect(swept.exit).toBe(0);
+    expect(document(swept)).toMatchObject({ command: 'sweep', rows: [], deleted: 0 });
+    expect(document(swept)).not.toHaveProperty('schedule');
+
+    expect((await run(['sweep', ...region, '--every', '6h'])).stdout).toMatch(/^Schedule: every 6h 00m, only shows/);
+    const changed = await run(['sweep', ...region, '--every', '90m', '--delete', '-o', 'json']);
+    expect(document(changed)).toMatchObject({
+      schedule: { scheduleId: 'sweep-cn-hangzhou', everySeconds: 5_400, input: { delete: true }, paused: false },
+    });
+    // It starts what a sweep by hand starts.
+    await env.client.schedule.getHandle('sweep-cn-hangzhou').trigger();
+    const scheduled = async () => {
+      const { recentActions } = (await env.client.schedule.getHandle('sweep-cn-hangzhou').describe()).info;
+      const id = recentActions[0]?.action.workflow.workflowId ?? '';
+      expect(id).toMatch(/^sweep-cn-hangzhou-\d{4}-/);
+      expect(await env.client.workflow.getHandle(id).result()).toMatchObject({ regionId: 'cn-hangzhou' });
+    };
+    await vi.waitFor(scheduled, { timeout: 25_000, interval: 200 });
+    expect((await run(['sweep', ...region])).stdout).toContain('Schedule: every 1h 30m, deletes; the next one at ');
+    expect((await run(['sweep', ...region, '--every', 'off'])).stdout).toBe('the schedule is removed (cn-hangzhou)\n');
+    expect((await run(['sweep', ...region, '--every', 'off'])).stdout).toContain('there was no schedule');
+  });
+
+  it('a sweep that may not look exits 4 with the reason', async () => {
+    over = {
+      findLeftovers: async () => {
+        throw ApplicationFailure.nonRetryable('Forbidden.RAM: ecs:ListTagResources', 'CloudDenied');
+      },
+    };
+    const { exit, stderr } = await run(['sweep', '--region', 'cn-hangzhou']);
+    expect(exit).toBe(4);
+    expect(stderr).toContain('error: the sweep ended as failed: Forbidden.RAM: ecs:ListTagResources');
   });
 
   it('an unknown run exits 6', async () => {
