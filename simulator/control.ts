@@ -208,6 +208,7 @@ const routes: Record<string, Route> = {
     const instance = region.world.instances[rest];
     if (instance === undefined) throw new BadRequest(`no instance ${rest}`, 404);
     const offline = fields.boolean('agentOffline');
+    const ignoresShutdown = fields.boolean('ignoresShutdown');
     const installed = fields.boolean('agentInstalled');
     const lock = fields.text('lock', '-');
     const keyPairName = fields.text('keyPairName', instance.keyPairName);
@@ -217,6 +218,10 @@ const routes: Record<string, Route> = {
     const startedAt = fields.text('startedAt', instance.startedAt);
     fields.end();
     if (offline !== undefined) instance.agentOffline = offline;
+    if (ignoresShutdown !== undefined) {
+      instance.ignoresShutdown = ignoresShutdown;
+      region.recheckHolds();
+    }
     if (installed !== undefined) {
       instance.agentInstalled = installed;
       if (!installed) instance.lastHeartbeat = '';

@@ -1,7 +1,7 @@
 /** Instances: describe, stop, start, reboot. */
 import type { Region } from '../engine/region.ts';
 import { ApiError, invalidParameter } from '../protocol/api-error.ts';
-import { diskQuantityOf, type InstanceState, instanceTypes } from '../state/model.ts';
+import { diskQuantityOf, type InstanceState, instanceTypes, type Task } from '../state/model.ts';
 import {
   type Call,
   findInstance,
@@ -140,12 +140,18 @@ const describeInstanceTypes: Handler = (call) => {
 
 type Power = 'stop' | 'start' | 'reboot';
 
+const stopUnderWay = ({ region }: Call, instance: InstanceState): Task | undefined =>
+  region.tasksOf(instance.id).find((task) => task.kind === 'stopInstance');
+const mayForce = ({ p, region }: Call): boolean =>
+  p.boolean('ForceStop') === true && region.world.switches.forceStopWhileStopping === 'accept';
+
 function checkPower(call: Call, instance: InstanceState, power: Power): void {
   refuseLockedInstance(instance);
   const wanted = power === 'start' ? 'Stopped' : 'Running';
   if (instance.status === 'Pending') {
     throw new ApiError('IncorrectInstanceStatus.Initializing', 403, 'The specified instance is being initialized.');
   }
+  if (power === 'stop' && stopUnderWay(call, instance) !== undefined && mayForce(call)) return;
   if (instance.status !== wanted) {
     throw new ApiError(
       'IncorrectInstanceStatus',
@@ -176,7 +182,14 @@ function stoppedModeOf(call: Call): 'KeepCharging' | 'StopCharging' {
 
 function applyPower(call: Call, instance: InstanceState, power: Power): void {
   const { region } = call;
+  const before = power === 'stop' ? stopUnderWay(call, instance) : undefined;
+  // Its power is being cut already.
+  if (before?.data['force'] === true) return;
   call.effect();
+  if (before !== undefined) {
+    region.dropTasks(instance.id);
+    region.recheckHolds();
+  }
   if (power === 'start') {
     instance.status = 'Starting';
     region.begin('startInstance', instance.id, region.seconds('startInstance'));

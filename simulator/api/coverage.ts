@@ -29,7 +29,8 @@ const remarks: Record<ActionName, string> = {
   DeleteDisk: 'A new disk from a snapshot answers `IncorrectDiskStatus.Initializing` for a while.',
   ModifyDiskAttribute: '',
   ResizeDisk: 'Offline: the guest sees the new size after its next boot; online at once. File systems are left alone.',
-  StopInstance: 'A real shutdown of the guest. StoppedMode not sent: switch `defaultStoppedMode`.',
+  StopInstance:
+    'A real shutdown of the guest. StoppedMode not sent: switch `defaultStoppedMode`. ForceStop during a graceful stop: switch `forceStopWhileStopping`.',
   StopInstances: 'AllTogether changes nothing when one instance is refused; SuccessFirst reports each.',
   StartInstance: 'A real boot. After StopCharging and with switch `stock` = no: `OperationDenied.NoStock`.',
   StartInstances: 'As StartInstance and StopInstances.',

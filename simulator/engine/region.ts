@@ -45,7 +45,9 @@ const transitions: Record<TaskKind, Transition> = {
     workStarts: 'before',
     work: async (region, task) => {
       await region.booting(task.subject);
-      await region.dataPlane.stopInstance(task.subject, { force: task.data['force'] === true });
+      const force = task.data['force'] === true;
+      if (!force && !(await region.heedsShutdown(task))) return;
+      await region.dataPlane.stopInstance(task.subject, { force });
       region.isDown(task.subject);
     },
     done: (region, task) => {
@@ -378,6 +380,15 @@ export class Region {
         }
       }
     }
+  }
+
+  /** Waits while the guest does not heed a graceful stop; false when the stop was given up for another. */
+  async heedsShutdown(task: Task): Promise<boolean> {
+    while (this.world.tasks.includes(task) && !this.closed.aborted) {
+      if (this.instance(task.subject).ignoresShutdown !== true) return true;
+      await new Promise<void>((resolve) => this.holdWaiters.add(resolve));
+    }
+    return false;
   }
 
   /** The guest is off: whatever ran in it was cut off. */

@@ -120,6 +120,8 @@ export interface InstanceState {
   /** Wall time of the last heartbeat; empty when there was none since the boot. */
   lastHeartbeat: string;
   agentOffline: boolean;
+  /** Set by a test: its guest does not heed a graceful stop. */
+  ignoresShutdown?: boolean;
   /** Without it the instance has no Cloud Assistant at all. */
   agentInstalled: boolean;
   invocationCount: number;
@@ -324,6 +326,8 @@ export const switchChoices = {
   stopFailsSnapshots: ['progressing', 'uncut', 'none'],
   /** What StopInstance does when StoppedMode is not sent. */
   defaultStoppedMode: ['KeepCharging', 'StopCharging'],
+  /** What StopInstance with ForceStop does while a graceful stop is under way. */
+  forceStopWhileStopping: ['accept', 'refuse'],
   /** Whether an instance stopped with StopCharging finds capacity when it starts. */
   stock: ['yes', 'no'],
   attachFlipsDeleteAutoSnapshot: ['no', 'yes'],

@@ -1,4 +1,5 @@
 /** Stop and start. ECS offers no ClientToken for either, so each effect reads the state first. */
+import { CloudError } from '../cloud/errors.ts';
 import type { Ecs } from '../cloud/port.ts';
 import type { Poller } from '../cloud/poller.ts';
 import type { Instance } from '../cloud/types.ts';
@@ -41,8 +42,16 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
     stopInstance: alive(async (input: InstanceRef & { force: boolean }): Promise<{ sent: boolean }> => {
       const { status } = await read(input);
       if (status === 'Stopped' || (status === 'Stopping' && !input.force)) return { sent: false };
-      await ecs.region(input.regionId).stopInstance(input.instanceId, { force: input.force });
-      return { sent: true };
+      try {
+        await ecs.region(input.regionId).stopInstance(input.instanceId, { force: input.force });
+        return { sent: true };
+      } catch (error) {
+        // The service may not take a power cut during a graceful stop (it does not say): then the wait for that one goes on.
+        const refused =
+          error instanceof CloudError && error.code === 'IncorrectInstanceStatus' && status === 'Stopping';
+        if (refused) return { sent: false };
+        throw error;
+      }
     }),
 
     /**

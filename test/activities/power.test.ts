@@ -66,3 +66,28 @@ test.each(['LackResource', 'QuotaExceed.ElasticQuota', 'OperationDenied.HostRepa
     await running();
   },
 );
+
+test.each([
+  ['accept', { sent: true }],
+  ['refuse', { sent: false }],
+])('a power cut while a graceful stop hangs, where the service would %s it', async (choice, answer) => {
+  await cloud.control('POST', 'switches', { forceStopWhileStopping: choice });
+  await cloud.control('POST', `instances/${cloud.instanceId}`, { ignoresShutdown: true });
+  await cloud.run(() => cloud.activities.stopInstance({ ...instance(), force: false }));
+  const cut = () => cloud.run(() => cloud.activities.stopInstance({ ...instance(), force: true }));
+  expect(await cut()).toEqual(answer);
+  const before = (await cloud.calls('StopInstance')).filter((call) => call.tookEffect).length;
+  // A repetition, as after a lost reply, takes no second effect.
+  await cut();
+  expect((await cloud.calls('StopInstance')).filter((call) => call.tookEffect)).toHaveLength(before);
+  if (choice === 'refuse') {
+    expect((await cloud.region.instances([cloud.instanceId])).get(cloud.instanceId)?.status).toBe('Stopping');
+    await cloud.control('POST', `instances/${cloud.instanceId}`, { ignoresShutdown: false });
+  }
+  expect(await cloud.run(() => cloud.activities.awaitInstanceStopped(instance()))).toEqual({
+    stoppedMode: 'KeepCharging',
+  });
+  await cloud.control('POST', `instances/${cloud.instanceId}`, { ignoresShutdown: false });
+  await start();
+  await running();
+});

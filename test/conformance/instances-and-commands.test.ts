@@ -49,6 +49,23 @@ describe.skipIf(live)('power', () => {
     await probe.instanceBecomes(instanceId, 'Running');
   });
 
+  it('a guest that does not go down: its power is cut, or not while it is asked', async () => {
+    const { instanceId } = scene;
+    const stop = (forceStop: boolean) =>
+      probe.client.stopInstance(new ecs.StopInstanceRequest({ instanceId, forceStop, stoppedMode: 'KeepCharging' }));
+    await control(service, 'POST', `instances/${instanceId}`, { ignoresShutdown: true });
+    await stop(false);
+    await probe.switches({ forceStopWhileStopping: 'refuse' });
+    expect(await codeOf(stop(true))).toBe('IncorrectInstanceStatus 403');
+    await probe.switches({ forceStopWhileStopping: 'accept' });
+    expect((await probe.instance(instanceId))?.status).toBe('Stopping');
+    await stop(true);
+    await probe.instanceBecomes(instanceId, 'Stopped');
+    expect((await probe.instance(instanceId))?.stoppedMode).toBe('KeepCharging');
+    await control(service, 'POST', `instances/${instanceId}`, { ignoresShutdown: false });
+    await probe.start(instanceId);
+  });
+
   it('the economical mode may find no stock', async () => {
     await probe.switches({ defaultStoppedMode: 'StopCharging', stock: 'no' });
     await probe.client.stopInstance(new ecs.StopInstanceRequest({ instanceId: scene.instanceId }));
