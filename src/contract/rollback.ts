@@ -112,6 +112,15 @@ export const rollbackInputSchema = z
     path: ['freezeFileSystems'],
     message: 'needs snapshotMode "warm" or "hot": in mode "cold" the instance is stopped when the snapshot is cut',
   })
+  // A lock's days begin when the snapshot is accomplished, after those of its retention.
+  .refine(
+    ({ lockSafetySnapshotDays: locked, safetySnapshotRetentionDays: kept }) => locked === undefined || locked < kept,
+    {
+      path: ['lockSafetySnapshotDays'],
+      message:
+        'is not fewer days than snapshot B is kept: the cloud takes a lock only if it ends before the snapshot does; keep B longer, or lock it for less',
+    },
+  )
   .refine((input) => !(input.sync !== undefined && input.powerAfter === 'stopped'), {
     path: ['powerAfter'],
     message: 'is "stopped" although paths are to be brought back: that needs the instance running; choose one',

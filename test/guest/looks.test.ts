@@ -1,13 +1,13 @@
 /** The scripts that only look: what a run has in the guest, and what uses a disk there. On real disks, through a whole copy. */
-import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { whyNoLoopDevices } from '../support/loop-devices.ts';
 import { bootGuest, type Guest, serialOf } from './scripts/guest.ts';
 
 const SIZE = 256 * 1024 ** 2;
 const ORIGINAL = 'd-looksoriginal000001';
 const RECOVERY = 'd-looksrecovery000001';
 const RUN = 'run-looks';
-const kind = process.getuid?.() === 0 && existsSync('/dev/loop-control') ? 'loop' : 'vm';
+const kind = whyNoLoopDevices() === undefined ? 'loop' : 'vm';
 
 let guest: Guest;
 const link = (diskId: string) => `/dev/disk/by-id/virtio-${serialOf(diskId)}`;

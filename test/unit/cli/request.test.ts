@@ -186,6 +186,11 @@ describe('a rollback', () => {
       `--lock-days: "0" is not accepted: expected a whole number of days from 1 to 36500, such as 7`,
     ],
     [
+      'lock that ends with the snapshot',
+      { ...good, lockDays: '30' },
+      '--lock-days: "30" is not fewer days than snapshot B is kept: the cloud takes a lock only if it ends before the snapshot does; keep B longer, or lock it for less',
+    ],
+    [
       'quorum of eleven',
       { ...good, approvals: '11' },
       `--approvals: "11" is not accepted: expected how many people have to approve, from 1 to 10`,
