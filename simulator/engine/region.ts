@@ -310,7 +310,12 @@ export class Region {
       if (instance.status === 'Running' && !busy.has(instance.id)) {
         this.log(`booting ${instance.id} again`);
         void this.boot(instance.id).then(
-          () => this.becomeRunning(instance),
+          () => {
+            // Nobody has started it: as the region sees it, it has run all the while.
+            const { startedAt } = instance;
+            this.becomeRunning(instance);
+            instance.startedAt = startedAt;
+          },
           (error: unknown) => {
             this.incident(`boot of ${instance.id} after a restart`, error);
             instance.status = 'Stopped';

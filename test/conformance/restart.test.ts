@@ -63,6 +63,7 @@ describe.skipIf(live)('restart', () => {
       expect(calls.filter(({ action, tookEffect }) => action === 'ResetDisk' && tookEffect).length).toBe(1);
       expect(calls.filter(({ action, tookEffect }) => action === 'CreateDisk' && tookEffect).length).toBe(1);
       await second.probe.start(instanceId);
+      await control(second.service, 'POST', `instances/${instanceId}`, { startedAt: '2026-01-02T03:04:05Z' });
     } finally {
       await second.service.stop();
     }
@@ -78,6 +79,8 @@ describe.skipIf(live)('restart', () => {
           )
         ).body?.instanceCloudAssistantStatusSet?.instanceCloudAssistantStatus?.[0]?.cloudAssistantStatus;
       await until('agent', agent, (seen) => seen === 'true');
+      // Nobody has started it: whoever compares B with the last start must not be told otherwise.
+      expect((await third.probe.instance(instanceId))?.startTime).toBe('2026-01-02T03:04Z');
     } finally {
       await third.service.stop();
     }
