@@ -309,21 +309,23 @@ export class Region {
     for (const instance of Object.values(this.world.instances)) {
       if (instance.status === 'Running' && !busy.has(instance.id)) {
         this.log(`booting ${instance.id} again`);
-        void this.boot(instance.id).then(
-          () => {
-            // Nobody has started it: as the region sees it, it has run all the while.
-            const { startedAt } = instance;
-            this.becomeRunning(instance);
-            instance.startedAt = startedAt;
-          },
-          (error: unknown) => {
-            this.incident(`boot of ${instance.id} after a restart`, error);
-            instance.status = 'Stopped';
-          },
-        );
+        void this.bootAgain(instance);
       }
     }
     for (const task of this.world.tasks) this.launch(task);
+  }
+
+  private async bootAgain(instance: InstanceState): Promise<void> {
+    try {
+      await this.boot(instance.id);
+      // Nobody has started it: as the region sees it, it has run all the while.
+      const { startedAt } = instance;
+      this.becomeRunning(instance);
+      instance.startedAt = startedAt;
+    } catch (error) {
+      this.incident(`boot of ${instance.id} after a restart`, error);
+      instance.status = 'Stopped';
+    }
   }
 
   /** Lets held transitions look again whether they may end. */
