@@ -1,20 +1,28 @@
 /**
- * `npm run demo`: the whole story, once, for real, on a stack of its own. Progress goes to stderr; stdout carries a short
+ * `npm run demo`: a whole story, once, for real, on a stack of its own. Progress goes to stderr; stdout carries a short
  * summary, or with `--json` exactly one JSON document. Exit code 0 only when every claim is proven.
  */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { type DemoDocument, demoDocument, summary } from './demo-document.ts';
 import { interruption } from './interruption.ts';
+import { type ScenarioName, scenarioNames, scenarios } from './scenarios/index.ts';
 import { describeStack, oneOf, type Stack, startStack, untilStopped } from './stack.ts';
-import { type DemoDocument, tellStory } from './story.ts';
+import { Story } from './story.ts';
 import { type Log, TemporalBinaryMissing } from './temporal-cli.ts';
 
 const usage = `Usage: npm run demo -- [options]
 
-Brings up Temporal, an ECS simulator with a real guest, and a worker; ruins data on a disk, recovers it, and proves it.
+Brings up Temporal, an ECS simulator with a real guest, and a worker; ruins data on a disk, tells one story, and proves it.
 
-  --json        one JSON document on stdout, and nothing else there
-  --keep        leave the stack up afterwards, to look around in, until Ctrl-C
-  --fs TYPE     file system of the data disk: ext4 (default) or xfs
+  --scenario NAME     one of
+${scenarioNames.map((name) => `      ${name.padEnd(12)}    ${scenarios[name].about}`).join('\n')}
+  --json              one JSON document on stdout, and nothing else there
+  --keep              leave the stack up afterwards, to look around in, until Ctrl-C
+  --fs TYPE           file system of the data disk: ext4 (default) or xfs
+  --data-plane KIND   vm: a virtual machine (default of recover); loop: loop devices of this host, much quicker, for root
+                      on Linux only (default of the others where it runs)
   --help`;
 
 const EXIT = { proven: 0, failed: 1, usage: 2, noTemporal: 7, interrupted: 130 } as const;
@@ -37,16 +45,18 @@ async function main(args: string[]): Promise<number> {
   }
 
   const signal = interruption(log);
+  const scenario = scenarios[flags.scenario];
   let stack: Stack | undefined;
   try {
+    log(`${flags.scenario}: ${scenario.about}`);
     log('bringing up Temporal, the ECS simulator with its guest, and the worker …');
-    stack = await startStack({ log, fs: flags.fs, signal });
+    const dataPlane = flags.dataPlane ?? (scenario.dataPlane === 'loop' && loopRunsHere() ? 'loop' : 'vm');
+    stack = await startStack({ log, fs: flags.fs, dataPlane, signal });
     const up = (Date.now() - started) / 1000;
-    const told = await tellStory(stack, { log, signal });
-    const document: DemoDocument = {
-      ...told,
-      timings: { stackUp: up, ...told.timings, total: (Date.now() - started) / 1000 },
-    };
+    const story = new Story(stack, { log, signal });
+    const told = await scenario.tell(story);
+    const timings = { stackUp: up, ...story.timings, total: (Date.now() - started) / 1000 };
+    const document: DemoDocument = demoDocument(flags.scenario, stack, told, timings);
     if (!flags.keep) {
       log('stopping everything …');
       await stack.stop();
@@ -72,48 +82,42 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-function readFlags(args: string[]): { json: boolean; keep: boolean; help: boolean; fs: 'ext4' | 'xfs' } {
+interface Flags {
+  readonly scenario: ScenarioName;
+  readonly json: boolean;
+  readonly keep: boolean;
+  readonly help: boolean;
+  readonly fs: 'ext4' | 'xfs';
+  /** Undefined: the story's own choice. */
+  readonly dataPlane: 'vm' | 'loop' | undefined;
+}
+
+function readFlags(args: string[]): Flags {
   const { values } = parseArgs({
     args,
     options: {
+      scenario: { type: 'string', default: 'recover' },
       json: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       fs: { type: 'string', default: 'ext4' },
+      'data-plane': { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  return { ...values, fs: oneOf('--fs', values.fs, ['ext4', 'xfs']) };
+  const { scenario, fs, 'data-plane': dataPlane, ...rest } = values;
+  return {
+    ...rest,
+    scenario: oneOf('--scenario', scenario, scenarioNames),
+    fs: oneOf('--fs', fs, ['ext4', 'xfs']),
+    dataPlane: dataPlane === undefined ? undefined : oneOf<'vm' | 'loop'>('--data-plane', dataPlane, ['vm', 'loop']),
+  };
 }
 
-/** What happened, for a person who has two minutes. */
-function summary(demo: DemoDocument): string {
-  const { checksums, timings } = demo;
-  const step = ({ number, title, startedAt = '', endedAt = '', outcome }: DemoDocument['steps'][number]): string => {
-    const seconds = (Date.parse(endedAt) - Date.parse(startedAt)) / 1000;
-    return `  ${number}  ${title.padEnd(46)} ${outcome.padEnd(8)} ${Number.isFinite(seconds) ? `${seconds.toFixed(1).padStart(5)} s` : ''}`;
-  };
-  return [
-    '',
-    `${demo.verified ? 'Recovered and proven' : 'NOT PROVEN'}: disk ${demo.diskId} of ${demo.instanceId} (${demo.fileSystem}), rolled back to ${demo.snapshotA}`,
-    `Kept as the undo: snapshot ${demo.snapshotB}`,
-    '',
-    ...demo.steps.map(step),
-    '',
-    'Checksum of the whole shop (content, owners, modes, times, links, holes, attributes)',
-    `  at snapshot A     ${checksums.atSnapshotA}`,
-    `  before the damage ${checksums.beforeDamage}`,
-    `  after the damage  ${checksums.afterDamage}`,
-    `  after rollback    ${checksums.afterRollback}`,
-    `  after sync        ${checksums.afterSync}`,
-    '',
-    ...demo.claims.map(({ claim, holds }) => `  ${holds ? '✔' : '✖'} ${claim}`),
-    ...demo.leftovers.map((line) => `    left over: ${line}`),
-    '',
-    `Run in the Temporal UI: ${demo.temporalUi}`,
-    `Time: ${Object.entries(timings)
-      .map(([name, value]) => `${name} ${value.toFixed(1)} s`)
-      .join(', ')}`,
-  ].join('\n');
-}
+/** Root of a container may have neither loop devices nor the right to make a mount namespace. */
+const loopRunsHere = (): boolean =>
+  process.platform === 'linux' &&
+  process.getuid?.() === 0 &&
+  existsSync('/dev/loop-control') &&
+  spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 process.exitCode = await main(process.argv.slice(2));

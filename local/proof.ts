@@ -16,6 +16,10 @@ export interface Checksums {
   readonly files: number;
 }
 
+/** Alike in all that the sums are taken over, and in the number of files. */
+export const sameShop = (a: Checksums, b: Checksums): boolean =>
+  a.whole === b.whole && a.other === b.other && a.files === b.files;
+
 export interface Readings {
   readonly atSnapshotA: Checksums;
   readonly beforeDamage: Checksums;

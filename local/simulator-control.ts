@@ -30,6 +30,8 @@ export interface CallRecord {
   readonly code: string;
   /** It changed the region: neither a dry run nor the repetition of a client token. */
   readonly tookEffect: boolean;
+  /** False when the answer was lost on its way. */
+  readonly answered: boolean;
 }
 
 export class SimulatorControl {
@@ -48,11 +50,6 @@ export class SimulatorControl {
     return ((await this.#ask('GET', 'calls')) as { calls: CallRecord[] }).calls;
   }
 
-  /** Calls of an action that took effect. */
-  async countEffects(action: string): Promise<number> {
-    return (await this.calls()).filter((call) => call.action === action && call.tookEffect).length;
-  }
-
   /** Transitions of this resource do not end until it is released. */
   async hold(resourceId: string): Promise<void> {
     await this.#ask('POST', 'holds', { resourceId });
@@ -60,6 +57,16 @@ export class SimulatorControl {
 
   async release(resourceId: string): Promise<void> {
     await this.#ask('DELETE', `holds/${resourceId}`);
+  }
+
+  /** The next such call is applied and its answer lost; a dry run is none. */
+  async loseAnswer(action: string): Promise<void> {
+    await this.#ask('POST', 'faults', { action, match: { DryRun: '' }, answer: 'lost' });
+  }
+
+  /** How long transitions that begin from now on take, in seconds at speed 1. */
+  async setDurations(seconds: Readonly<Record<string, number>>): Promise<void> {
+    await this.#ask('POST', 'durations', seconds);
   }
 
   async #ask(method: string, path: string, body?: unknown): Promise<unknown> {
