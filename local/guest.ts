@@ -87,6 +87,12 @@ export async function takeSnapshot(ecs: EcsRegion, diskId: string, signal: Abort
     tags: {},
     clientToken: `demo-snapshot-a-${process.pid}-${Date.now()}`,
   });
+  await snapshotFinished(ecs, id, signal);
+  return id;
+}
+
+/** Rejects when it fails. */
+export async function snapshotFinished(ecs: EcsRegion, id: string, signal: AbortSignal): Promise<void> {
   await until(
     `snapshot ${id}`,
     async () => {
@@ -97,5 +103,4 @@ export async function takeSnapshot(ecs: EcsRegion, diskId: string, signal: Abort
     120_000,
     signal,
   );
-  return id;
 }

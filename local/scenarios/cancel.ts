@@ -1,4 +1,5 @@
 /** Cancelled twice: before the point of no return, where all is put back, and after it, where only the copy is given up. */
+import { snapshotFinished } from '../guest.ts';
 import { type Checksums, type Claim, sameShop } from '../proof.ts';
 import type { CallRecord } from '../simulator-control.ts';
 import { effects, type Run, type Scenario, snapshotBOf, type Story } from '../story.ts';
@@ -24,11 +25,17 @@ export const cancel: Scenario = {
     const afterFirst = await story.timed('readAfterFirst', () => guest.checksums());
     log(`    ${scene.instanceId} is ${firstPower} again; checksum ${afterFirst.whole.slice(0, 12)}, as before the run`);
 
+    // The cloud goes on with B whatever became of the run, and no disk is reset meanwhile.
+    await story.timed('firstSnapshotB', () => snapshotFinished(story.ecs, snapshotBOf(firstRun), story.signal));
     log('second run: this time the reset has happened, and the copy is about to begin');
     const second = story.begin(story.rollbackTo(snapshotA), 'cancelledAfterReset');
     const secondPreview = await story.beforeTheCopy(second, () => cancelIt(story));
     const secondRun = await second.run();
-    if (secondPreview === undefined) throw new Error('the second run ended before it could be cancelled');
+    if (secondPreview === undefined) {
+      throw new Error(
+        `the second run ended before it could be cancelled: ${secondRun.view.failure?.message ?? secondRun.view.execution}`,
+      );
+    }
     const secondCalls = (await control.calls()).slice(callsBefore + firstCalls.length);
     const secondPower = await powerOf(story);
     const snapshotB = snapshotBOf(secondRun);

@@ -113,9 +113,14 @@ async function perform(
   return begin(context, flags, command, client, flags.yes === true ? work : heldTo(work, planned), limit);
 }
 
-/** Who has read the plan and said yes means this plan: the run is refused when it finds another. */
+/**
+ * Who has read the plan and said yes means this plan: the run is refused when it finds another. With an approval the ones who
+ * approve read the plan that the run has found, and are asked again when it drifts.
+ */
 const heldTo = (work: Work, { plan }: Planned): Work =>
-  work.kind === 'sync' ? work : { ...work, input: { ...work.input, expectedPlanHash: plan.hash } };
+  work.kind === 'sync' || work.input.approval !== undefined
+    ? work
+    : { ...work, input: { ...work.input, expectedPlanHash: plan.hash } };
 
 async function begin(
   context: Context,

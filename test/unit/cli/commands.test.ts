@@ -231,13 +231,17 @@ describe('confirmation on a terminal', () => {
     expect(stderr).toContain('not confirmed; nothing was started and nothing was changed');
   });
 
-  it('holds the run to the plan that was read', async () => {
+  it.each([
+    ['holds the run to the plan that was read', [], 'a'.repeat(64)],
+    ['leaves it to those who approve, if any do', ['--approvals', '1'], undefined],
+  ])('%s', async (_name, flags, hash) => {
     const { sent } = fakeClient();
-    const { exit, written, stdin } = await run(['start', ...target], { tty: true });
+    const { exit, written, stdin } = await run(['start', ...target, ...flags], { tty: true });
     await vi.waitFor(() => expect(written.stderr).toContain('Type the id of the disk to go on'));
     stdin.write(`${DISK}\n`);
     expect(await exit).toBe(0);
-    expect(sent.find(({ verb }) => verb === 'start')?.args[0]).toMatchObject({ expectedPlanHash: 'a'.repeat(64) });
+    const input = sent.find(({ verb }) => verb === 'start')?.args[0] as { expectedPlanHash?: string };
+    expect(input.expectedPlanHash).toBe(hash);
   });
 
   it('declines at the end of input with 8', async () => {
