@@ -90,7 +90,14 @@ export function prove(evidence: Evidence): Claim[] {
 /** The parts of the simulator's state that leftovers are read from. */
 export interface CloudState {
   readonly disks: Readonly<
-    Record<string, { readonly status: string; readonly attachment: { readonly instanceId: string } | null }>
+    Record<
+      string,
+      {
+        readonly status: string;
+        readonly resetting?: boolean;
+        readonly attachment: { readonly instanceId: string } | null;
+      }
+    >
   >;
   readonly snapshots: Readonly<Record<string, { readonly status: string }>>;
   readonly instances: Readonly<Record<string, { readonly status: string }>>;

@@ -196,15 +196,20 @@ export class Story {
     }
   }
 
-  /** Waits until the simulator has taken a call that `started` sends. Rejects when the run ends before. */
-  async untilTaken(action: string, since: number, { ended }: Started): Promise<void> {
+  /** Waits until the simulator has taken such a call, counted from `since` on. Rejects when the run ends before. */
+  async untilCalled(
+    what: string,
+    since: number,
+    { ended }: Started,
+    isIt: (call: CallRecord) => boolean,
+  ): Promise<void> {
     let end: StarterEnd | undefined;
     void ended.then((seen) => (end = seen));
     await until(
-      `a call of ${action}`,
+      what,
       async () => {
-        if (effects((await this.control.calls()).slice(since), action) > 0) return true;
-        if (end !== undefined) throw new Error(`the run ended before ${action}: ${end.stdout.trim().slice(-500)}`);
+        if ((await this.control.calls()).slice(since).some(isIt)) return true;
+        if (end !== undefined) throw new Error(`the run ended before ${what}: ${end.stdout.trim().slice(-500)}`);
         return undefined;
       },
       120_000,

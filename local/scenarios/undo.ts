@@ -21,6 +21,7 @@ export const undo: Scenario = {
 
     const args = ['undo', scene.dataDiskId, '--yes', '-o', 'json'];
     const withoutConsent = await story.timed('refusal', () => story.starter(args));
+    if (withoutConsent.exitCode === 0) throw new Error('the undo was not refused although the shop has written since');
     const resetsWhenRefused = effects((await control.calls()).slice(callsBefore + runCalls.length), 'ResetDisk');
     log(`    refused (exit code ${withoutConsent.exitCode}): the shop has written since; with consent it goes`);
     const undone = completed(await story.begin([...args, '--accept-data-loss'], 'undo').run());

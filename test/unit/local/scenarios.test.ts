@@ -98,11 +98,11 @@ describe('cancel', () => {
 });
 
 describe('kill-worker', () => {
-  const good = { signal: 'SIGKILL', diskAtDeath: 'ReIniting' };
+  const good = { signal: 'SIGKILL', resetting: true };
   it('holds for the true story', () => expect(broken(proveKilled(good))).toEqual([]));
   it.each([
     [{ ...good, signal: null }, /killed by SIGKILL/],
-    [{ ...good, diskAtDeath: 'In_use' }, /under way/],
+    [{ ...good, resetting: false }, /under way/],
   ])('finds %j', (lie, claim) => expect(broken(proveKilled(lie))).toEqual([expect.stringMatching(claim)]));
 });
 
