@@ -303,7 +303,8 @@ export class RollbackClient {
    * reason when there is nothing to undo.
    */
   async undoRequest(id: string): Promise<RollbackRequest> {
-    const view = await this.view(id);
+    // Of a disk its last rollback, whatever was brought back to it since.
+    const view = await this.view(diskIdSchema.safeParse(id).success ? rollbackWorkflowId(id) : id);
     return undoRequest(view, await this.requestOf(view));
   }
 

@@ -417,6 +417,8 @@ describe('with a worker', () => {
       undoes: { workflowId: RUN, runId: undone, insideRun: false },
     });
     expect(document(ended)).toMatchObject({ command: 'undo', outcome: 'completed' });
+    // What was brought back since is not what is undone.
+    expect((await run(['sync', ...target, '--path', '/data/uploads', '--yes'])).exit).toBe(0);
     const again = await run(['undo', DISK, '--yes']);
     expect(again.exit).toBe(3);
     expect(again.stderr).toContain(`it is itself the undo of ${RUN}`);
