@@ -188,7 +188,7 @@ export class Run {
   async step<T>(id: StepId, body: (summary: Summary) => Promise<T>, detail?: (result: T) => string): Promise<T> {
     const { title, number } = STEP_TITLES.find((step) => step.id === id) ?? { title: id };
     await this.operator.safePoint();
-    this.#change(id, { state: 'running', startedAt: now() });
+    this.#begin(id);
     this.enter(PHASE_OF[id], title);
     try {
       const label = number === undefined ? title : `Step ${number} of 8: ${title}`;
@@ -343,6 +343,14 @@ export class Run {
 
   #isRunning(id: StepId): boolean {
     return this.#steps.some((step) => step.id === id && step.state === 'running');
+  }
+
+  /** Without what an earlier try of the step has said. */
+  #begin(id: StepId): void {
+    this.#steps = this.#steps.map((step) => {
+      const { endedAt: _, detail: __, ...rest } = step;
+      return step.id === id ? { ...rest, state: 'running', startedAt: now() } : step;
+    });
   }
 
   #change(id: StepId, change: Partial<Step>): void {

@@ -386,6 +386,7 @@ describe('with a worker', () => {
     expect((await resolve('retry')).exit).toBe(0);
     expect(await started).toBe(0);
     expect(written.stdout).toContain('DONE');
+    expect(written.stdout).not.toContain('InstanceLockedForSecurity');
     expect((await resolve('retry')).stderr).toContain('has ended already (completed): nothing to resolve');
   });
 
