@@ -25,9 +25,9 @@ export default defineConfig({
       project('conformance', 1, LIGHT),
       project('replay', 1, LIGHT),
       project('static', 1, LIGHT),
-      project('workflow', 2, { globalSetup: ['test/support/time-skipping-server.ts'], fileParallelism: false }),
-      project('guest', 3, HEAVY),
-      project('e2e', 3, HEAVY),
+      project('workflow', 1, { ...LIGHT, globalSetup: ['test/support/workflow-bundle.ts'] }),
+      project('guest', 2, HEAVY),
+      project('e2e', 2, HEAVY),
     ],
   },
 });

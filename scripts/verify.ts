@@ -29,7 +29,10 @@ import { writeWorkflowBundle } from './workflow-bundle.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** The fast ones first. Those of one stage share a vitest, which leaves the fewest gaps. */
-const STAGES = [['unit', 'static', 'activities', 'conformance', 'replay'], ['workflow'], ['guest', 'e2e']] as const;
+const STAGES = [
+  ['unit', 'static', 'activities', 'conformance', 'replay', 'workflow'],
+  ['guest', 'e2e'],
+] as const;
 /** Those that boot guests. */
 const NEEDS_GUEST: readonly string[] = ['conformance', 'guest', 'e2e'];
 /** Those that start a Temporal dev server. */
