@@ -27,6 +27,7 @@ export interface RunOutcome {
 /** More broken files than this are no accident of the moment: they are not run again. */
 const MOST_SECOND_TRIES = 3;
 const LINES_PER_TROUBLE = 14;
+const LINE_LENGTH = 300;
 const TROUBLES_SHOWN = 20;
 
 /** Those of the projects that ran no test: their files were lost, or are not where vitest looks. */
@@ -64,6 +65,8 @@ export const troublesOf = (run: RunOutcome): readonly Trouble[] => [
   ...run.elsewhere,
 ];
 
+const cut = (line: string): string => (line.length > LINE_LENGTH ? `${line.slice(0, LINE_LENGTH - 1)}…` : line);
+
 /** Names and first lines, in full where there are few. */
 export function describeTroubles(heading: string, troubles: readonly Trouble[]): string[] {
   if (troubles.length === 0) return [];
@@ -73,7 +76,7 @@ export function describeTroubles(heading: string, troubles: readonly Trouble[]):
     heading,
     ...shown.flatMap(({ name, lines }) => [
       `  ✖ ${name}`,
-      ...lines.slice(0, LINES_PER_TROUBLE).map((line) => `      ${line}`),
+      ...lines.slice(0, LINES_PER_TROUBLE).map((line) => `      ${cut(line)}`),
       ...(lines.length > LINES_PER_TROUBLE ? ['      …'] : []),
     ]),
     ...(troubles.length > shown.length ? [`  … and ${troubles.length - shown.length} more`] : []),

@@ -67,6 +67,8 @@ test('troubles are shown by name with their first lines', () => {
   expect(lines.slice(0, 4)).toEqual(['', 'failed:', '  ✖ unit a > x', '      line 0']);
   expect(lines.at(-1)).toBe('      …');
   expect(lines.length).toBeLessThan(30);
+  const wide = describeTroubles('failed:', [{ name: 'unit a > y', lines: ['x'.repeat(5000)] }]);
+  expect(wide.at(-1)?.length).toBeLessThan(400);
   const many = describeTroubles(
     'failed:',
     Array.from({ length: 50 }, (_, index) => trouble(`t${index}`)),
