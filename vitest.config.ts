@@ -28,6 +28,8 @@ export default defineConfig({
       project('workflow', 1, { ...LIGHT, globalSetup: ['test/support/workflow-bundle.ts'] }),
       project('guest', 2, HEAVY),
       project('e2e', 2, HEAVY),
+      // Each file keeps both cores busy with many runs beside each other.
+      project('faults', 3, { ...HEAVY, maxWorkers: 1, globalSetup: ['test/faults/setup.ts'], fileParallelism: false }),
     ],
   },
 });

@@ -96,7 +96,10 @@ const routes: Record<string, Route> = {
   // The credentials are the simulator's own and worthless, but tools copy dumps around.
   'GET state': ({ region }) => ({ ...region.world, accessKeySecret: undefined, simTime: region.clock.now() }),
 
-  'GET calls': ({ calls }) => ({ calls: calls.records }),
+  'GET calls': ({ calls }, _fields, rest) => {
+    if (!/^\d*$/.test(rest)) throw new BadRequest(`calls/${rest}: it is the number of a call`);
+    return { calls: calls.records.slice(Number(rest)) };
+  },
 
   'POST clock': ({ region }, fields) => {
     const speed = fields.number('speed');
@@ -150,6 +153,11 @@ const routes: Record<string, Route> = {
       times: fields.number('times') ?? 1,
       hits: 0,
     };
+    const about = fields.text('about');
+    if (about !== '') {
+      if (region.world.instances[about] === undefined) throw new BadRequest(`about: no instance ${about}`, 404);
+      rule.about = about;
+    }
     const error = fields.object('error');
     if (error !== undefined) {
       const retryAfterMs = error.number('retryAfterMs');

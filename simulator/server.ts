@@ -8,6 +8,7 @@ import { handlers } from './actions/index.ts';
 import { handleControl } from './control.ts';
 import { type CallLog, loggable } from './engine/call-log.ts';
 import { ClientTokens } from './engine/client-tokens.ts';
+import { isAbout } from './engine/belonging.ts';
 import type { Region } from './engine/region.ts';
 import { ApiError } from './protocol/api-error.ts';
 import { isAction, Parameters, shapeOf } from './protocol/parameters.ts';
@@ -236,6 +237,7 @@ class ApiFront {
     for (const rule of region.world.faults) {
       const fits =
         (rule.action === '*' || rule.action === action) &&
+        (rule.about === undefined || isAbout(region.world, wire, rule.about)) &&
         Object.entries(rule.match).every(([name, value]) => (wire.get(name) ?? '') === value);
       if (!fits) continue;
       rule.hits += 1;

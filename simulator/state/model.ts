@@ -213,6 +213,8 @@ export interface FaultRule {
   action: string;
   /** Only calls whose wire parameters have these values; empty: not sent. */
   match: Record<string, string>;
+  /** Only calls about this instance and nothing else: it, its disks, their snapshots, disks made from those. */
+  about?: string;
   /** Let this many matching calls pass first. */
   skip: number;
   /** Then act on this many; -1 for ever. */

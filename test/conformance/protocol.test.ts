@@ -2,6 +2,7 @@
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { CallRecord, Scene } from '../../simulator/state/model.ts';
 import { clientOf, codeOf, control, ecs, live, Probe, refusalOf, type Service, startService } from './service.ts';
 
 let service: Service;
@@ -167,6 +168,42 @@ describe.skipIf(live)('faults of the control API', () => {
       { tookEffect: true, answered: false, code: 'OK' },
       { tookEffect: false, answered: true, code: 'IncorrectInstanceStatus' },
     ]);
+  });
+
+  it('a rule about an instance meets it, its disks and what was made of them, and nobody else', async () => {
+    const { instanceId, dataDiskId, zoneId } = service.scene;
+    const other = await control<Scene>(service, 'POST', 'scenes', { name: 'another' });
+    const snapshotId = await probe.finishedSnapshot(dataDiskId);
+    const copy = await probe.createDisk(zoneId, { snapshotId });
+    await probe.diskBecomes(copy, 'Available');
+    const code = 'OperationConflict';
+    await control(service, 'POST', 'faults', {
+      action: '*',
+      about: instanceId,
+      times: -1,
+      error: { code, status: 409 },
+    });
+    try {
+      const { client, regionId } = { client: probe.client, regionId: service.regionId };
+      const disks = (...ids: string[]) =>
+        client.describeDisks(new ecs.DescribeDisksRequest({ regionId, diskIds: JSON.stringify(ids) }));
+      const snapshots = new ecs.DescribeSnapshotsRequest({ regionId, snapshotIds: JSON.stringify([snapshotId]) });
+      await expect(disks(dataDiskId)).rejects.toMatchObject({ code });
+      await expect(client.describeSnapshots(snapshots)).rejects.toMatchObject({ code });
+      await expect(client.deleteDisk(new ecs.DeleteDiskRequest({ diskId: copy }))).rejects.toMatchObject({ code });
+      await expect(client.startInstance(new ecs.StartInstanceRequest({ instanceId }))).rejects.toMatchObject({ code });
+      expect((await disks(dataDiskId, other.dataDiskId)).statusCode).toBe(200);
+      expect((await disks(other.dataDiskId)).statusCode).toBe(200);
+      expect((await client.describeDisks(new ecs.DescribeDisksRequest({ regionId }))).statusCode).toBe(200);
+      const { calls: all } = await control<{ calls: CallRecord[] }>(service, 'GET', 'calls');
+      const { calls: last } = await control<{ calls: CallRecord[] }>(service, 'GET', `calls/${all.length - 2}`);
+      expect(last).toEqual(all.slice(-2));
+      await expect(control(service, 'POST', 'faults', { action: '*', about: 'i-1', delayMs: 1 })).rejects.toThrow(
+        /i-1/,
+      );
+    } finally {
+      await control(service, 'DELETE', 'faults');
+    }
   });
 
   it('a rule with an empty parameter is for calls that do not send it, such as those that are no dry run', async () => {

@@ -1,0 +1,48 @@
+/** What the guests of data plane `none` answer to each script: a machine on which everything goes well at once. */
+import type { GuestScripts, ScriptName } from '../../src/guest/scripts.ts';
+
+const pair = {
+  partition: 1,
+  fsType: 'ext4',
+  recoveryDevice: '/dev/disk/by-id/virtio-bp1rrrrrrrrrrrrrrrrr-part1',
+  originalMount: '/data',
+  paths: ['uploads'],
+};
+const counts = { filesSelected: 3, bytesSelected: 30, filesCopied: 3, bytesCopied: 30, filesKeptLive: 0 };
+const done = { state: 'done', stage: 'done', filesDone: 3, filesTotal: 3, bytesDone: 30, bytesTotal: 30 } as const;
+
+export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } = {
+  'check-paths': { problems: [] },
+  'guest-ready': { bootId: '5f0e0b0e-0000-4000-8000-000000000000' },
+  'find-device': { originalDevice: '/dev/vdb', recoveryDevice: '/dev/vdc', fileSystems: [pair] },
+  mount: { mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] },
+  'copy-start': { tool: 'rsync', alreadyRunning: false },
+  'copy-status': { ...done, message: '' },
+  'verify-start': { tool: 'rsync', alreadyRunning: false },
+  'verify-result': {
+    tool: 'rsync',
+    ...counts,
+    verified: true,
+    xattrsCompared: true,
+    digest: 'abc',
+    mismatches: [],
+    mismatchCount: 0,
+  },
+  unmount: { unmounted: 1 },
+  freeze: { fileSystems: ['/data'], alreadyFrozen: false },
+  thaw: { fileSystems: 1, frozenMs: 40, byDeadMan: false },
+  'disk-use': { uses: [] },
+  // Nothing to skip: what a decision to skip relies on is never there.
+  'run-state': { mounts: [], verification: 'none', verified: false },
+};
+
+/** Which script a body of `POST guest-answers` is for. */
+export const ofScript = (name: ScriptName) => ({ contains: `ecs-rollback, guest script ${name}\n` });
+
+export async function healthyGuest(post: (body: object) => Promise<unknown>): Promise<void> {
+  await Promise.all(
+    Object.entries(HEALTHY).map(([name, result]) =>
+      post({ ...ofScript(name as ScriptName), output: JSON.stringify({ ok: true, result }) }),
+    ),
+  );
+}
