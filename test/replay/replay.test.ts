@@ -45,13 +45,16 @@ const ENDINGS = [
   'cancelled after the reset',
   'Refused',
   'FailedBeforeReset',
+  'swept',
 ] as const;
 
 function endingOf({ events }: KeptHistory): string {
   const last = events.at(-1);
   const payload = last?.workflowExecutionCompletedEventAttributes?.result?.payloads?.[0]?.data;
   if (payload !== undefined) {
-    return (JSON.parse(Buffer.from(payload, 'base64').toString()) as { outcome: string }).outcome;
+    const result = JSON.parse(Buffer.from(payload, 'base64').toString()) as { outcome?: string; deleted?: number };
+    // A sweep has no outcome of its own: it tells what it deleted.
+    return result.outcome ?? (result.deleted === undefined ? 'unknown' : 'swept');
   }
   if (last?.eventType === 'EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED') {
     const wasReset = activities(events).some(({ name }) => name === 'resetDisk');
