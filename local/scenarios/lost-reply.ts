@@ -26,7 +26,7 @@ export const lostReply: Scenario = {
     for (const action of LOST) await control.loseAnswer(action);
     // Still going on when the worker, after a lost answer, looks for what became of its call. A reset that had ended by then
     // could not be told from one that was never heard, and would be sent again while the instance is stopped.
-    await control.setDurations({ resetDisk: 160 });
+    await control.setDurations({ resetDisk: 100 });
     const started = story.begin(story.rollbackTo(snapshotA), 'recovery');
     const between = await story.readBetween(started);
     const run = completed(await started.run());
