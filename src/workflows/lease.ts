@@ -71,9 +71,10 @@ export async function waitForHolder(
       'refused',
     );
   }
-  const headline = `Wait until ${holder} lets go of ${instanceId}`;
-  await run.whileWaiting({ kind: 'lease', instanceId, holder, since: new Date().toISOString() }, headline, () =>
-    waits.awaitLeaseFree.executeWithOptions({ summary: headline }, [{ instanceId }]),
+  await run.whileWaiting({ kind: 'lease', instanceId, holder, since: new Date().toISOString() }, () =>
+    waits.awaitLeaseFree.executeWithOptions({ summary: `Wait until ${holder} lets go of ${instanceId}` }, [
+      { instanceId },
+    ]),
   );
 }
 

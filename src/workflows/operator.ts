@@ -59,7 +59,7 @@ export class Operator {
   readonly #owner: DeskOwner;
   #approvals: Approval[] = [];
   #rejection: Approval | undefined;
-  #answer: { decision: Decision; by: string } | undefined;
+  #answer: Decision | undefined;
   #asked: Waiting<'approval'> | Waiting<'operator'> | undefined;
   #policy: { policy: ApprovalPolicy; requestedBy: string | undefined } | undefined;
   #pause: Waiting<'pause'> | undefined;
@@ -170,7 +170,7 @@ export class Operator {
     } finally {
       this.#ask(undefined);
     }
-    return this.#answer === undefined ? 'abort' : (this.#answer as { decision: Decision }).decision;
+    return this.#answer ?? 'abort';
   }
 
   /** Holds here while the run is paused. A cancel goes past it. */
@@ -234,7 +234,7 @@ export class Operator {
 
   readonly #resolve = (argument: ResolutionRequest): void => {
     const { decision, by, reason } = parsed(resolutionSchema, argument);
-    this.#answer = { decision, by };
+    this.#answer = decision;
     log.info('decided', { decision, by, reason });
   };
 

@@ -207,15 +207,10 @@ async function resetDisk(run: Run, scene: Scene, guarded: Guarded): Promise<void
   if (first.ok) return;
   // Refused before anything was done: the disk is untouched, and things are put back.
   if (run.resetHappened === 'no') throw first.error;
-  let failed: { error: unknown } | undefined = first;
-  await guarded('resetDisk', async () => {
-    if (failed !== undefined) {
-      const { error } = failed;
-      failed = undefined;
-      throw error;
-    }
-    await CancellationScope.nonCancellable(send);
-  });
+  await guarded(
+    'resetDisk',
+    firstThen(first, () => CancellationScope.nonCancellable(send)),
+  );
 }
 
 async function startInstance(run: Run, { input, instance }: Scene, guarded: Guarded): Promise<void> {
@@ -263,6 +258,18 @@ const settled = <T>(promise: Promise<T>): Promise<Settled<T>> =>
     (error: unknown): Settled<T> => ({ ok: false, error }),
   );
 
+/** The body of a step whose first try was made already: its outcome at the first call, another try at each further one. */
+function firstThen<T>(first: Settled<T>, again: () => Promise<T>): () => Promise<T> {
+  let tried: Settled<T> | undefined = first;
+  return async () => {
+    const outcome = tried;
+    tried = undefined;
+    if (outcome === undefined) return again();
+    if (!outcome.ok) throw outcome.error;
+    return outcome.value;
+  };
+}
+
 /** Steps 4 to 8. Whatever goes wrong here, the disk stays at A, B is kept, and the recovery disk is released. */
 async function bringDataBack(
   run: Run,
@@ -274,15 +281,12 @@ async function bringDataBack(
 ): Promise<RollbackResult> {
   let problem: unknown;
   try {
-    let made: Settled<RecoveryDisk> | undefined = await recovery;
+    const made = await recovery;
     if (run.operator.cancelled) throw new CancelledFailure('cancelled during the reset');
-    const recoveryDisk = await guarded('createRecoveryDisk', async () => {
-      const first = made;
-      made = undefined;
-      if (first === undefined) return createRecoveryDisk(run, scene, sourceB(run));
-      if (!first.ok) throw first.error;
-      return first.value;
-    });
+    const recoveryDisk = await guarded(
+      'createRecoveryDisk',
+      firstThen(made, () => createRecoveryDisk(run, scene, sourceB(run))),
+    );
     await copyFromRecoveryDisk(run, scene, recoveryDisk, guarded);
   } catch (error) {
     if (!isExpected(error)) throw error;

@@ -211,9 +211,8 @@ export class Run {
   }
 
   /** Waits for another run; status, details and phase say so meanwhile. */
-  async whileWaiting<T>(waitingFor: WaitingFor, headline: string, body: () => Promise<T>): Promise<T> {
+  async whileWaiting<T>(waitingFor: WaitingFor, body: () => Promise<T>): Promise<T> {
     this.#waitingFor = waitingFor;
-    this.#headline = headline;
     this.#show();
     try {
       return await body();
