@@ -343,6 +343,7 @@ const routes: Record<string, Route> = {
       dataSizeGiB: fields.number('dataSizeGiB') ?? defaultScene.dataSizeGiB,
       category: fields.text('category', defaultScene.category),
       format: fields.boolean('format') ?? true,
+      packages: [],
     } as const;
     fields.end();
     return await createScene(region, options);

@@ -18,6 +18,7 @@ The ECS API on loopback, with real disks and machines behind it. Prints one JSON
   --speed X            simulated time runs X times as fast (default 1)
   --scene NAME         default: an instance with system disk and mounted data disk; none: an empty region
   --fs TYPE            file system of the scene's data disk: ext4 (default) or xfs
+  --packages A,B       Debian packages for the scene's guest, on a third disk mounted at /opt/packages
   --region ID          region id (default cn-hangzhou)
   --access-key-id ID, --access-key-secret SECRET
                        fixed credentials (default: random ones); also SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
@@ -44,6 +45,7 @@ function readOptions(): Omit<SimulatorOptions, 'stateDir' | 'log'> & { state: st
         speed: { type: 'string', default: '1' },
         scene: { type: 'string', default: 'default' },
         fs: { type: 'string', default: 'ext4' },
+        packages: { type: 'string', default: '' },
         region: { type: 'string', default: 'cn-hangzhou' },
         'access-key-id': { type: 'string' },
         'access-key-secret': { type: 'string' },
@@ -74,10 +76,18 @@ function readOptions(): Omit<SimulatorOptions, 'stateDir' | 'log'> & { state: st
     speed,
     scene: oneOf('scene', values.scene, ['default', 'none'] as const),
     fileSystem: oneOf('fs', values.fs, ['ext4', 'xfs'] as const),
+    packages: packageNames(values.packages),
     regionId: values.region,
     accessKeyId: values['access-key-id'] ?? process.env['SIMULATOR_ACCESS_KEY_ID'],
     accessKeySecret: values['access-key-secret'] ?? process.env['SIMULATOR_ACCESS_KEY_SECRET'],
   };
+}
+
+function packageNames(text: string): string[] {
+  const names = text.split(',').filter(Boolean);
+  const odd = names.find((name) => !/^[a-z0-9][a-z0-9+.-]+$/.test(name));
+  if (odd !== undefined) throw new UsageError(`--packages: ${odd} is not the name of a Debian package`);
+  return names;
 }
 
 function fail(message: string, exitCode: number): never {

@@ -1,6 +1,6 @@
 /** Scenes: instances and disks that exist before the first API call, as RunInstances would have left them. */
-import type { Region } from './engine/region.ts';
-import { serialOf } from './engine/region.ts';
+import { type Region, serialOf } from './engine/region.ts';
+import { ensurePackageDisk } from './guest-image/package-disk.ts';
 import { type DiskState, GiB, type InstanceState, isoSeconds, type Scene } from './state/model.ts';
 
 export interface SceneOptions {
@@ -10,6 +10,8 @@ export interface SceneOptions {
   readonly category: string;
   /** `false`: the data disk stays blank. */
   readonly format: boolean;
+  /** Debian packages on a third disk, unpacked below `packagesMount`. */
+  readonly packages: readonly string[];
 }
 
 export const defaultScene: SceneOptions = {
@@ -18,9 +20,11 @@ export const defaultScene: SceneOptions = {
   dataSizeGiB: 20,
   category: 'cloud_essd',
   format: true,
+  packages: [],
 };
 
 export const mountPoint = '/data';
+const packagesMount = '/opt/packages';
 
 function newDisk(region: Region, kind: 'system' | 'data', category: string, sizeGiB: number, name: string): DiskState {
   const now = isoSeconds(Date.now());
@@ -85,6 +89,20 @@ mountpoint -q ${mountPoint}
 sync
 `;
 
+/** Mounts the disk of packages, now and at every boot; may run twice. */
+const mountPackagesScript = (serial: string): string => `#!/bin/sh
+set -eu
+for block in /sys/block/*; do
+  found=$(cat "$block/serial" 2>/dev/null || cat "$block/device/serial" 2>/dev/null || true)
+  [ "$found" = '${serial}' ] && disk=/dev/\${block##*/}
+done
+uuid=$(blkid -p -s UUID -o value "$disk")
+mkdir -p ${packagesMount}
+grep -q "$uuid" /etc/fstab 2>/dev/null || printf 'UUID=%s ${packagesMount} ext4 ro,nofail 0 2\\n' "$uuid" >>/etc/fstab
+mountpoint -q ${packagesMount} || mount ${packagesMount}
+mountpoint -q ${packagesMount}
+`;
+
 /** Makes one Linux instance with a system disk and a data disk, boots it and waits for its agent. */
 export async function createScene(region: Region, options: SceneOptions): Promise<Scene> {
   const now = isoSeconds(Date.now());
@@ -124,6 +142,7 @@ export async function createScene(region: Region, options: SceneOptions): Promis
   region.world.instances[instance.id] = instance;
   region.world.disks[system.id] = system;
   region.world.disks[data.id] = data;
+  const packages = await withPackages(region, options, instance.id, now);
   const scene: Scene = {
     instanceId: instance.id,
     systemDiskId: system.id,
@@ -131,13 +150,18 @@ export async function createScene(region: Region, options: SceneOptions): Promis
     mountPoint,
     fileSystem: options.fileSystem,
     zoneId: instance.zoneId,
+    ...(packages === undefined ? {} : { packagesDiskId: packages.id, packagesMount }),
   };
   await region.boot(instance.id);
   // As if booted some time ago: whoever gets a scene can use its agent at once.
   region.becomeRunning(instance, region.clock.now() - region.seconds('agentAfterBoot'));
   await agentReady(region, instance);
   if (options.format && region.dataPlane.kind !== 'none') {
-    await format(region, instance.id, data.id, options.fileSystem);
+    region.log(`formatting ${data.id} with ${options.fileSystem}, mounted at ${mountPoint}`);
+    await setUp(region, instance.id, formatScript(serialOf(data.id), options.fileSystem));
+  }
+  if (packages !== undefined && region.dataPlane.kind !== 'none') {
+    await setUp(region, instance.id, mountPackagesScript(serialOf(packages.id)));
   }
   await region.store.save();
   return scene;
@@ -153,19 +177,31 @@ async function agentReady(region: Region, instance: InstanceState): Promise<void
   }
 }
 
-async function format(region: Region, instanceId: string, diskId: string, fileSystem: string): Promise<void> {
-  region.log(`formatting ${diskId} with ${fileSystem}, mounted at ${mountPoint}`);
+async function withPackages(
+  region: Region,
+  { packages, name }: SceneOptions,
+  instanceId: string,
+  attachedAt: string,
+): Promise<DiskState | undefined> {
+  if (packages.length === 0) return undefined;
+  const disk = newDisk(region, 'data', 'cloud_essd', 20, `${name}-packages`);
+  disk.attachment = { instanceId, device: '/dev/xvdc', attachedAt };
+  if (region.dataPlane.kind === 'none') await region.dataPlane.createDisk(disk.id, disk.sizeGiB * GiB);
+  else {
+    const image = await ensurePackageDisk(packages, region.log);
+    await region.dataPlane.createDiskFromImage(disk.id, disk.sizeGiB * GiB, image);
+  }
+  region.world.disks[disk.id] = disk;
+  return disk;
+}
+
+async function setUp(region: Region, instanceId: string, script: string): Promise<void> {
   const done = await region.dataPlane.exec(
     instanceId,
-    {
-      script: Buffer.from(formatScript(serialOf(diskId), fileSystem)),
-      timeoutMs: 300_000,
-      workingDir: '/',
-      user: 'root',
-    },
+    { script: Buffer.from(script), timeoutMs: 300_000, workingDir: '/', user: 'root' },
     region.closed,
   );
   if (done.exitCode !== 0) {
-    throw new Error(`the scene's file system could not be made: ${done.output.toString().trim().slice(-400)}`);
+    throw new Error(`the scene's file systems could not be made: ${done.output.toString().trim().slice(-400)}`);
   }
 }

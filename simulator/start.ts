@@ -19,6 +19,8 @@ export interface SimulatorOptions {
   readonly speed: number;
   readonly fileSystem: 'ext4' | 'xfs';
   readonly scene: 'default' | 'none';
+  /** Debian packages that the scene's guest gets on a disk of their own. */
+  readonly packages: readonly string[];
   readonly regionId: string;
   /** Fixed credentials instead of random ones. */
   readonly accessKeyId?: string | undefined;
@@ -94,7 +96,11 @@ export async function startSimulator(options: SimulatorOptions): Promise<Started
       resumeInvocations(region);
     }
     if (world.scene === null && options.scene === 'default') {
-      world.scene = await createScene(region, { ...defaultScene, fileSystem: options.fileSystem });
+      world.scene = await createScene(region, {
+        ...defaultScene,
+        fileSystem: options.fileSystem,
+        packages: options.packages,
+      });
     }
     await store.save();
     const calls = new CallLog(options.stateDir, world.lastEffect);

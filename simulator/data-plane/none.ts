@@ -11,6 +11,7 @@ export async function createNoneDataPlane(_options: DataPlaneOptions): Promise<D
   return {
     kind: 'none',
     createDisk: nothing,
+    createDiskFromImage: nothing,
     createSystemDisk: nothing,
     deleteDisk: nothing,
     resizeDisk: nothing,

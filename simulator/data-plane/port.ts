@@ -43,6 +43,8 @@ export interface DataPlane {
 
   /** An empty disk, or one with the bytes of a snapshot (then at least as large as the snapshot). */
   createDisk(diskId: string, sizeBytes: number, fromSnapshotId?: string): Promise<void>;
+  /** A disk that begins with the bytes of a raw image file of this host. */
+  createDiskFromImage(diskId: string, sizeBytes: number, image: string): Promise<void>;
   /** The system disk of a new instance: a copy of the guest image. */
   createSystemDisk(diskId: string, sizeBytes: number): Promise<void>;
   deleteDisk(diskId: string): Promise<void>;

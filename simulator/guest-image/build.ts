@@ -3,12 +3,11 @@
  * no root and installs nothing: packages are unpacked into a folder, and the tools that make the disk (sfdisk, mke2fs,
  * debugfs, depmod, cpio) run from that folder too, with its own C library.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
-import { downloadPackages } from './debian-packages.ts';
+import { builtOnce } from './cache.ts';
+import { downloadPackages, unpack } from './debian-packages.ts';
 import {
   BUILD_ONLY,
   FILES_FOLDER,
@@ -34,92 +33,21 @@ const PARTITION_OFFSET = 1024 ** 2;
 /** GPT keeps a second copy of itself at the end of the disk. */
 const PARTITION_BYTES = IMAGE_BYTES - 2 * PARTITION_OFFSET;
 
-/** Folder of everything this project keeps for the user between runs. */
-export function cacheFolder(): string {
-  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'ecs-rollback');
-}
-
 /** The guest image, built first when the cache lacks it. Throws one line that says what is missing. */
 export async function ensureGuestImage(log: (line: string) => void): Promise<GuestImage> {
-  const parent = join(cacheFolder(), 'guest-image');
-  const folder = join(parent, recipeHash());
-  const image: GuestImage = {
+  const folder = await builtOnce(recipeHash(), 'the guest image', log, (work) => build(work, log));
+  return {
     kernel: join(folder, 'vmlinuz'),
     initrd: join(folder, 'initrd'),
     systemDisk: join(folder, 'system-disk.img'),
   };
-  if (existsSync(folder)) return image;
-  await fs.mkdir(parent, { recursive: true });
-  await withLock(`${folder}.lock`, log, async () => {
-    if (existsSync(folder)) return;
-    await removeUnfinished(parent);
-    const work = join(parent, `building-${process.pid}-${randomBytes(4).toString('hex')}`);
-    const started = Date.now();
-    log('building the guest image (once)');
-    try {
-      await build(work, log);
-      await fs.rename(join(work, 'result'), folder);
-    } finally {
-      await fs.rm(work, { recursive: true, force: true });
-    }
-    log(`guest image built in ${Math.round((Date.now() - started) / 1000)} s: ${folder}`);
-  });
-  return image;
-}
-
-/** One builder at a time, over all processes of the host; a lock whose owner is gone is taken over. */
-async function withLock(path: string, log: (line: string) => void, work: () => Promise<void>): Promise<void> {
-  let said = false;
-  for (;;) {
-    const mine = `${path}.${process.pid}`;
-    await fs.writeFile(mine, String(process.pid));
-    try {
-      // A link is made whole, with its owner's number in it, or not at all.
-      await fs.link(mine, path);
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    } finally {
-      await fs.rm(mine, { force: true });
-    }
-    const owner = Number(await fs.readFile(path, 'utf8').catch(() => '0'));
-    if (owner > 0 && !isAlive(owner)) {
-      await fs.rm(path, { force: true });
-      continue;
-    }
-    if (!said) log(`waiting for process ${owner}, which builds the guest image now`);
-    said = true;
-    await new Promise((resolve) => setTimeout(resolve, 300));
-  }
-  try {
-    await work();
-  } finally {
-    await fs.rm(path, { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** What a killed builder left; called by the holder of the lock only. */
-async function removeUnfinished(parent: string): Promise<void> {
-  for (const name of await fs.readdir(parent)) {
-    const pid = /^building-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) await fs.rm(join(parent, name), { recursive: true, force: true });
-  }
 }
 
 async function build(work: string, log: (line: string) => void): Promise<void> {
   const root = join(work, 'root');
   const tools = join(work, 'tools');
   const result = join(work, 'result');
-  for (const folder of [root, tools, result]) await fs.mkdir(folder, { recursive: true });
+  for (const folder of [root, tools]) await fs.mkdir(folder, { recursive: true });
 
   const debs = await downloadPackages(PACKAGES, LEFT_OUT, work, log);
   log('unpacking the packages');
@@ -147,14 +75,6 @@ async function build(work: string, log: (line: string) => void): Promise<void> {
   await checkCommands(guest);
   await makeInitrd(guest, modules, tools, join(work, 'initrd-root'), join(result, 'initrd'));
   await makeSystemDisk(guest, root, join(work, 'root.img'), join(result, 'system-disk.img'));
-}
-
-/** As `dpkg-deb -x`, which would put folders where `bin`, `sbin` and `lib` are links. */
-async function unpack(deb: string, folder: string): Promise<void> {
-  await fs.mkdir(folder, { recursive: true });
-  const script =
-    'set -o pipefail; dpkg-deb --fsys-tarfile "$1" | tar -x -p --keep-directory-symlink --no-same-owner -C "$2"';
-  await runCommand('bash', ['-c', script, 'unpack', deb, folder]);
 }
 
 /** The unpacked root folder, and its programs run on the host by its own dynamic linker. */

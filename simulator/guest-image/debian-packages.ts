@@ -54,6 +54,14 @@ export async function downloadPackages(
   }
 }
 
+/** As `dpkg-deb -x`, which would put folders where `bin`, `sbin` and `lib` are links. */
+export async function unpack(deb: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const script =
+    'set -o pipefail; dpkg-deb --fsys-tarfile "$1" | tar -x -p --keep-directory-symlink --no-same-owner -C "$2"';
+  await runCommand('bash', ['-c', script, 'unpack', deb, folder]);
+}
+
 async function privateApt(folder: string): Promise<{ debs: string; withLists: (lists: string) => string[] }> {
   const state = join(folder, 'apt');
   const debs = join(folder, 'debs');

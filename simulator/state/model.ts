@@ -252,6 +252,9 @@ export interface Scene {
   mountPoint: string;
   fileSystem: string;
   zoneId: string;
+  /** A third disk with the Debian packages that were asked for, mounted read-only. */
+  packagesDiskId?: string;
+  packagesMount?: string;
 }
 
 export interface GuestAnswer {

@@ -47,6 +47,7 @@ export async function simulatedCloud(options: { speed?: number } = {}): Promise<
     speed,
     fileSystem: 'ext4',
     scene: 'default',
+    packages: [],
     regionId: 'cn-hangzhou',
     log: () => {},
   });

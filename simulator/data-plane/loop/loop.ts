@@ -124,6 +124,11 @@ class LoopDataPlane implements DataPlane {
     );
   }
 
+  async createDiskFromImage(diskId: string, sizeBytes: number, image: string): Promise<void> {
+    if (await exists(this.disk(diskId))) return;
+    await makeWhole(this.disk(diskId), (file) => copySparse(image, file, sizeBytes));
+  }
+
   async createSystemDisk(diskId: string, sizeBytes: number): Promise<void> {
     if (await exists(this.disk(diskId))) return;
     this.systemTree ??= this.makeTree();

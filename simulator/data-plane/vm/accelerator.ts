@@ -8,7 +8,8 @@ import * as fs from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cacheFolder, type GuestImage } from '../../guest-image/build.ts';
+import type { GuestImage } from '../../guest-image/build.ts';
+import { cacheFolder } from '../../guest-image/cache.ts';
 import { runCommand } from '../../guest-image/run-command.ts';
 import { type Accelerator, baseArguments, spawnQemu } from './machine.ts';
 

@@ -79,6 +79,11 @@ export async function createVmDataPlane(options: DataPlaneOptions): Promise<Data
         await (await disks.prepareCopy(diskId, snapshots.path(fromSnapshotId), sizeBytes)).publish();
       }),
 
+    createDiskFromImage: (diskId, sizeBytes, file) =>
+      lock.run([diskId], async () => {
+        if (!disks.exists(diskId)) await (await disks.prepareCopy(diskId, file, sizeBytes)).publish();
+      }),
+
     createSystemDisk: (diskId, sizeBytes) =>
       lock.run([diskId], async () => {
         if (sizeBytes < IMAGE_BYTES)
