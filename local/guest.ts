@@ -7,7 +7,7 @@ import type { Checksums } from './proof.ts';
 /** How often waits of the story look; the simulator's time is compressed. */
 export const LOOK_MS = 150;
 
-/** Runs the scripts of `shop/` in the instance, through Cloud Assistant as anyone would. */
+/** Runs the scripts of `shop/` and `database/` in the instance, through Cloud Assistant as anyone would. */
 export class Guest {
   readonly #ecs: EcsRegion;
   readonly #instanceId: string;
@@ -19,8 +19,8 @@ export class Guest {
     this.#signal = signal;
   }
 
-  /** Waits for the agent, runs one script, and returns what it printed. */
-  async run(script: 'open' | 'trade' | 'bad-deploy' | 'checksums' | 'leftovers'): Promise<string> {
+  /** Waits for the agent, runs one script, and returns what it printed. `shop/open` is a file here, without `.sh`. */
+  async run(script: `${'shop' | 'database'}/${string}`): Promise<string> {
     const ecs = this.#ecs;
     await until(
       'the Cloud Assistant agent',
@@ -30,10 +30,10 @@ export class Guest {
     );
     const invocationId = await ecs.runScript({
       instanceId: this.#instanceId,
-      name: `demo-${script}`,
-      script: await readFile(new URL(`./shop/${script}.sh`, import.meta.url), 'utf8'),
+      name: `demo-${script.replace('/', '-')}`,
+      script: await textOf(script),
       timeoutSeconds: 300,
-      clientToken: `demo-${script}-${process.hrtime.bigint()}`,
+      clientToken: `demo-${script.replace('/', '-')}-${process.hrtime.bigint()}`,
     });
     const done = await until(
       `script ${script}`,
@@ -55,9 +55,14 @@ export class Guest {
     return output;
   }
 
-  async checksums(): Promise<Checksums> {
-    return JSON.parse(await this.run('checksums')) as Checksums;
+  async checksums(of: 'shop' | 'database' = 'shop'): Promise<Checksums> {
+    return JSON.parse(await this.run(`${of}/checksums`)) as Checksums;
   }
+}
+
+async function textOf(script: string): Promise<string> {
+  const read = (name: string) => readFile(new URL(`./${name}.sh`, import.meta.url), 'utf8');
+  return script.startsWith('database/') ? `${await read('database/common')}${await read(script)}` : read(script);
 }
 
 /** Looks until there is something. Rejects after `timeoutMs`, naming what was waited for, and when the signal aborts. */

@@ -21,6 +21,8 @@ export interface Scene {
   readonly dataDiskId: string;
   readonly mountPoint: string;
   readonly fileSystem: string;
+  /** With the packages that were asked for. */
+  readonly packagesDiskId?: string;
 }
 
 /** One API call as the simulator received it. */

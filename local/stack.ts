@@ -36,6 +36,8 @@ export interface StackOptions {
   readonly speed?: number;
   /** Of the scene's data disk. Default ext4. */
   readonly fs?: FileSystem;
+  /** Debian packages that the guest gets on a disk of their own. */
+  readonly packages?: readonly string[];
   /** Default true. */
   readonly worker?: boolean;
   /** More environment for the worker. */
@@ -295,7 +297,7 @@ async function startSimulator(
   settings: Readonly<Record<string, string>>,
   options: StackOptions,
 ): Promise<{ scene: SimulatorReady; part: StackPart }> {
-  const { dataPlane = 'vm', fs = 'ext4', speed = DEFAULT_SPEED } = options;
+  const { dataPlane = 'vm', fs = 'ext4', speed = DEFAULT_SPEED, packages = [] } = options;
   if (dataPlane !== 'none') await ensureSystemPackages(dataPlane, options.log);
   const stateDir = join(dir, 'simulator');
   await mkdir(stateDir, { recursive: true });
@@ -308,6 +310,7 @@ async function startSimulator(
       ...args,
       ...`--port ${port} --data-plane ${dataPlane} --fs ${fs} --speed ${speed} --state`.split(' '),
       stateDir,
+      ...(packages.length === 0 ? [] : ['--packages', packages.join(',')]),
     ],
     cwd,
     env: childEnv({

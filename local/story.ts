@@ -108,18 +108,18 @@ export class Story {
     const { guest, log } = this;
     log('a shop opens on /data of the instance: catalogue, configuration, orders, uploads');
     const atSnapshotA = await this.timed('openShop', async () => {
-      await guest.run('open');
+      await guest.run('shop/open');
       return guest.checksums();
     });
     const snapshotA = await this.timed('snapshotA', () => takeSnapshot(this.ecs, this.scene.dataDiskId, this.signal));
     log(`snapshot A is ${snapshotA} (${atSnapshotA.files} files)`);
     const beforeDamage = await this.timed('trade', async () => {
-      await guest.run('trade');
+      await guest.run('shop/trade');
       return guest.checksums();
     });
     log(`life goes on: 50 new orders, 10 changed ones, 16 new uploads; checksum ${short(beforeDamage)}`);
     const afterDamage = await this.timed('badDeploy', async () => {
-      await guest.run('bad-deploy');
+      await guest.run('shop/bad-deploy');
       return guest.checksums();
     });
     log(`03:00, a bad deploy: catalogue emptied, configuration removed; checksum ${short(afterDamage)}`);
@@ -219,7 +219,7 @@ export class Story {
 
   /** Everything that the scene and the snapshots to be kept do not explain, in the cloud and in the guest. */
   async leftovers(kept: readonly string[]): Promise<string[]> {
-    const inGuest = (await this.guest.run('leftovers')).split('\n').filter(Boolean);
+    const inGuest = (await this.guest.run('shop/leftovers')).split('\n').filter(Boolean);
     return leftoversOf(await this.control.state(), this.scene, kept, inGuest);
   }
 }

@@ -1,7 +1,8 @@
 /** Every call that changes something is applied, and its answer lost on the way: nothing is done twice. */
-import { type Claim, prove } from '../proof.ts';
+import type { Claim } from '../proof.ts';
 import type { CallRecord } from '../simulator-control.ts';
-import { completed, effects, type Scenario, snapshotBOf, stepsOf } from '../story.ts';
+import { effects, type Scenario } from '../story.ts';
+import { tellRecovery } from './recover.ts';
 
 /** All that a run changes in the cloud, in its order, the point of no return among them. */
 export const LOST = [
@@ -19,41 +20,23 @@ export const lostReply: Scenario = {
   about: 'every call that changes something takes effect and its answer is lost, ResetDisk among them',
   dataPlane: 'loop',
   async tell(story) {
-    const { control, guest, log } = story;
-    const { snapshotA, readings: before } = await story.ruinTheShop();
-    const callsBefore = (await control.calls()).length;
+    const { control, log } = story;
+    const ruined = await story.ruinTheShop();
     log(`the network takes one answer of each: ${LOST.join(', ')}`);
     for (const action of LOST) await control.loseAnswer(action);
     // Still going on when the worker, after a lost answer, looks for what became of its call. A reset that had ended by then
     // could not be told from one that was never heard, and would be sent again while the instance is stopped.
     await control.setDurations({ resetDisk: 100 });
-    const started = story.begin(story.rollbackTo(snapshotA), 'recovery');
-    const between = await story.readBetween(started);
-    const run = completed(await started.run());
-    const snapshotB = snapshotBOf(run);
-    if (between === undefined) throw new Error('the state after the rollback could not be read');
-
-    return story.timed('proof', async () => {
-      const readings = { ...before, afterRollback: between.sums, afterSync: await guest.checksums() };
-      const leftovers = await story.leftovers([snapshotA, snapshotB]);
-      const calls = (await control.calls()).slice(callsBefore);
-      for (const action of LOST) {
-        const of = calls.filter((call) => call.action === action && !isDryRun(call));
-        log(
-          `    ${action.padEnd(14)} answers lost ${of.filter(({ answered }) => !answered).length}, sent ${of.length}, took effect ${effects(of, action)}`,
-        );
-      }
-      const resetCalls = effects(calls, 'ResetDisk');
-      const recovered = prove({
-        readings,
-        resetCalls,
-        leftovers,
-        starterExitCode: run.exitCode,
-        readAfterRollbackAt: between.at,
-        steps: stepsOf(run).map(({ number = 0, state, startedAt = '' }) => ({ number, outcome: state, startedAt })),
-      });
-      const claims = [...proveLost(calls), ...recovered];
-      return { runs: [run], snapshotA, snapshotB, readings, resetCalls, leftovers, claims };
+    return tellRecovery(story, ruined, {
+      claims: (calls) => {
+        for (const action of LOST) {
+          const of = calls.filter((call) => call.action === action && !isDryRun(call));
+          log(
+            `    ${action.padEnd(14)} answers lost ${of.filter(({ answered }) => !answered).length}, sent ${of.length}, took effect ${effects(of, action)}`,
+          );
+        }
+        return proveLost(calls);
+      },
     });
   },
 };
