@@ -10,7 +10,14 @@ import type { Poller } from '../cloud/poller.ts';
 import type { Invocation } from '../cloud/types.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { guestScript, parseAnswer } from '../guest/assemble.ts';
-import type { CheckPathsInput, CheckPathsResult, GuestScripts, ScriptName } from '../guest/scripts.ts';
+import type {
+  CheckPathsInput,
+  CheckPathsResult,
+  GuestScripts,
+  LookAroundInput,
+  LookAroundResult,
+  ScriptName,
+} from '../guest/scripts.ts';
 import { refuse } from './failures.ts';
 import { clientToken } from './identity.ts';
 import { waitFor } from './waiting.ts';
@@ -36,6 +43,8 @@ interface RunOptions {
   readonly timeoutSeconds: number;
   /** A new invocation each time, instead of one found again by its token. */
   readonly look?: boolean;
+  /** Ends the wait for its answer; the call then rejects with the signal's reason. */
+  readonly giveUp?: AbortSignal;
   /** Kept in the heartbeats while the script runs. */
   readonly progress?: Record<string, unknown>;
 }
@@ -63,7 +72,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
     name: ScriptName,
     script: string,
     delivery: { token: string; number: number },
-    { timeoutSeconds, progress }: RunOptions,
+    { timeoutSeconds, progress, giveUp }: RunOptions,
   ) {
     const invocationId = await ecs.region(ref.regionId).runScript({
       instanceId: ref.instanceId,
@@ -85,6 +94,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
         status: seen?.status ?? 'not to be seen yet',
       }),
       progress,
+      giveUp,
     );
   }
 
@@ -122,6 +132,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
           (seen) => seen?.online === true,
           (seen) => ({ script: name, undelivered: delivery, agentOnline: seen?.online ?? false }),
           options.progress,
+          options.giveUp,
         );
         continue;
       }
@@ -144,9 +155,15 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
   return {
     run,
     /** What is wrong with the paths, empty when nothing is. Reads only. */
-    async checkPaths(ref: GuestRef & CheckPathsInput): Promise<CheckPathsResult['problems']> {
+    async checkPaths(ref: GuestRef & CheckPathsInput, giveUp: AbortSignal): Promise<CheckPathsResult['problems']> {
       const { originalSerial, paths } = ref;
-      return (await run(ref, 'check-paths', { originalSerial, paths }, { timeoutSeconds: 60, look: true })).problems;
+      const options = { timeoutSeconds: 60, look: true, giveUp };
+      return (await run(ref, 'check-paths', { originalSerial, paths }, options)).problems;
+    },
+    /** What the guest is, and what it has of the disk. Reads only. */
+    async lookAround(ref: GuestRef & LookAroundInput, giveUp: AbortSignal): Promise<LookAroundResult> {
+      const { originalSerial } = ref;
+      return run(ref, 'look-around', { originalSerial }, { timeoutSeconds: 60, look: true, giveUp });
     },
   };
 }

@@ -23,13 +23,15 @@ export async function waitFor<K extends WatchKind>(
   describe: (seen: Watched[K] | undefined) => Record<string, unknown>,
   /** Stays in every heartbeat, whatever is seen. */
   always: Record<string, unknown> = {},
+  /** Ends the wait: it rejects with the signal's reason. */
+  giveUp?: AbortSignal,
 ): Promise<Watched[K] | undefined> {
   let last: Record<string, unknown> = { ...always, waitingFor: kind, id };
   heartbeat(last);
   const beat = setInterval(() => heartbeat(last), HEARTBEAT_INTERVAL_MS);
   try {
     return await poller.watch(kind, regionId, id, until, {
-      signal: cancellationSignal(),
+      signal: giveUp === undefined ? cancellationSignal() : AbortSignal.any([cancellationSignal(), giveUp]),
       onSeen: (seen) => {
         last = { ...always, ...describe(seen) };
         heartbeat(last);

@@ -15,6 +15,8 @@ export interface Disk {
   readonly serial: string;
   readonly sourceSnapshotId?: string;
   readonly createdAt: string;
+  /** When it was last attached. */
+  readonly attachedAt?: string;
   /** Released together with its instance. */
   readonly deleteWithInstance: boolean;
   /** Its automatic snapshots are deleted together with it. */

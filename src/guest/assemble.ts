@@ -10,6 +10,7 @@ import type { ScriptAnswer, ScriptName } from './scripts.ts';
 const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   'guest-ready': ['lib', 'guest-ready'],
   'check-paths': ['lib', 'disks', 'check-paths'],
+  'look-around': ['lib', 'disks', 'look-around'],
   'find-device': ['lib', 'disks', 'find-device'],
   mount: ['lib', 'mount'],
   'copy-start': ['lib', 'job', 'tree', 'copy-start'],

@@ -86,6 +86,44 @@ export interface CheckPathsResult {
   readonly problems: ReadonlyArray<{ readonly path: string; readonly code: string; readonly message: string }>;
 }
 
+/** `look-around`: read-only, before anything is changed: what the guest is, and what it has of the original disk. */
+export interface LookAroundInput {
+  readonly originalSerial: string;
+}
+export interface LookAroundResult {
+  /** As `uname -s` has it. */
+  readonly kernel: string;
+  /** `PRETTY_NAME` of os-release; empty when there is none. */
+  readonly os: string;
+  /** Such as `5.2`. */
+  readonly bash: string;
+  /** What steps 6 and 7 need and the guest has not. */
+  readonly missingTools: readonly string[];
+  readonly canFreeze: boolean;
+  /** Free where a run keeps its state in the guest. */
+  readonly stateFreeBytes: number;
+  /** The mounted file systems of the disk, at most 20. */
+  readonly fileSystems: ReadonlyArray<{
+    readonly at: string;
+    readonly type: string;
+    readonly readOnly: boolean;
+    readonly sizeBytes: number;
+    readonly freeBytes: number;
+    /** 0 for file systems that count none. */
+    readonly inodes: number;
+    readonly freeInodes: number;
+    /** Whether the guest's own configuration mounts it when it boots. */
+    readonly atBoot: boolean;
+  }>;
+  /** What lies on the disk, or is put together from it: LVM, md RAID, LUKS, other device-mapper devices; Btrfs with others. */
+  readonly stacks: ReadonlyArray<{
+    readonly kind: string;
+    readonly name: string;
+    /** Whether it has parts on other disks; null when that cannot be told, because it is not active. */
+    readonly withOthers: boolean | null;
+  }>;
+}
+
 /** `guest-ready`: waits up to `waitSeconds` until the boot has ended (where an init system can tell). */
 export interface GuestReadyInput {
   readonly waitSeconds: number;
@@ -145,6 +183,7 @@ export interface DiskUseResult {
 export interface GuestScripts {
   'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
   'check-paths': { input: CheckPathsInput; result: CheckPathsResult };
+  'look-around': { input: LookAroundInput; result: LookAroundResult };
   'find-device': { input: FindDeviceInput; result: FindDeviceResult };
   mount: { input: MountInput; result: MountResult };
   'copy-start': { input: CopyStartInput; result: CopyStartResult };

@@ -5,7 +5,7 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { FAILURE } from '../contract/messages.ts';
 import type { PlannedDisk, PlannedInstance, RollbackInput, RollbackPlan } from '../contract/rollback.ts';
-import { blockersOf } from '../domain/plan.ts';
+import { blockersOf } from '../domain/plan/index.ts';
 import { holderOf, type Lease, takeLease, waitForHolder } from './lease.ts';
 import type { Run } from './run.ts';
 

@@ -10,7 +10,7 @@ import {
   type RollbackResult,
   rollbackInputSchema,
 } from '../contract/rollback.ts';
-import { blockersOf } from '../domain/plan.ts';
+import { blockersOf } from '../domain/plan/index.ts';
 import { modeOf, startsAfterReset } from '../domain/steps.ts';
 import {
   type BringBackScene,

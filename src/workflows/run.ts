@@ -35,7 +35,7 @@ import {
   type SyncInput,
 } from '../contract/rollback.ts';
 import { cancelPreview } from '../domain/cancel-preview.ts';
-import { blockersOf } from '../domain/plan.ts';
+import { blockersOf } from '../domain/plan/index.ts';
 import { currentDetails } from '../domain/run-report.ts';
 import { startsAfterReset } from '../domain/steps.ts';
 import { failureText } from './failure-text.ts';

@@ -2,7 +2,7 @@
 import { isCancellation } from '@temporalio/workflow';
 import { FAILURE } from '../contract/messages.ts';
 import { type RollbackResult, type SyncRequest, syncInputSchema } from '../contract/rollback.ts';
-import { blockersOf } from '../domain/plan.ts';
+import { blockersOf } from '../domain/plan/index.ts';
 import { type BringBackScene, copyFromRecoveryDisk, createRecoveryDisk, releaseRecoveryDisk } from './bring-back.ts';
 import { unguarded } from './decisions.ts';
 import { failureText } from './failure-text.ts';

@@ -13,6 +13,16 @@ const done = { state: 'done', stage: 'done', filesDone: 3, filesTotal: 3, bytesD
 
 export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } = {
   'check-paths': { problems: [] },
+  'look-around': {
+    kernel: 'Linux',
+    os: 'Debian GNU/Linux 12',
+    bash: '5.2',
+    missingTools: [],
+    canFreeze: true,
+    stateFreeBytes: 1024 ** 3,
+    fileSystems: [],
+    stacks: [],
+  },
   'guest-ready': { bootId: '5f0e0b0e-0000-4000-8000-000000000000' },
   'find-device': { originalDevice: '/dev/vdb', recoveryDevice: '/dev/vdc', fileSystems: [pair] },
   mount: { mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] },

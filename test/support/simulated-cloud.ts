@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { startSimulator } from '../../simulator/start.ts';
@@ -33,7 +34,12 @@ export interface SimulatedCloud {
 
 export const activityEnvironment = (
   info: { activityId?: string; attempt?: number; heartbeatDetails?: unknown } = {},
-): MockActivityEnvironment => new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR') });
+  client?: Client,
+): MockActivityEnvironment =>
+  new MockActivityEnvironment(info, {
+    logger: new DefaultLogger('ERROR'),
+    ...(client === undefined ? {} : { client }),
+  });
 
 /** Simulated waits pass `speed` times faster than the real service's. */
 export async function simulatedCloud(options: { speed?: number } = {}): Promise<SimulatedCloud> {

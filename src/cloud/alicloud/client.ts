@@ -54,6 +54,7 @@ const ANSWERS: ReadonlySet<CloudErrorKind> = new Set([
   'notFound',
   'conflict',
   'quota',
+  'noStock',
   'invalid',
   'notReady',
 ] satisfies CloudErrorKind[]);

@@ -55,6 +55,7 @@ export function toDisk(wire: WireDisk): Disk {
     ...(wire.KMSKeyId ? { kmsKeyId: wire.KMSKeyId } : {}),
     serial: wire.serialNumber ?? '',
     createdAt: wire.creationTime ?? '',
+    ...(wire.attachedTime ? { attachedAt: wire.attachedTime } : {}),
     ...(wire.sourceSnapshotId ? { sourceSnapshotId: wire.sourceSnapshotId } : {}),
     deleteWithInstance: wire.deleteWithInstance ?? false,
     deleteAutoSnapshot: wire.deleteAutoSnapshot ?? false,

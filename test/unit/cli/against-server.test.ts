@@ -3,7 +3,6 @@
  * stand-ins. What a fake client cannot show: ids, conflicts, attributes, queries, failures as they come back.
  */
 import { heartbeat } from '@temporalio/activity';
-import { Connection } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
@@ -12,13 +11,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { freePorts, Processes } from '../../../local/processes.ts';
-import { findTemporalCli } from '../../../local/temporal-cli.ts';
+import { Processes } from '../../../local/processes.ts';
 import type { Activities } from '../../../src/activities/index.ts';
 import { main } from '../../../src/cli/program.ts';
 import { type ClientError, RollbackClient, type RunFailedError } from '../../../src/client.ts';
 import { SEARCH_ATTRIBUTES } from '../../../src/contract/messages.ts';
 import { DISK, plan, SNAPSHOT_A, SNAPSHOT_B, stubActivities } from '../../support/stub-activities.ts';
+import { startTemporalServer } from '../../support/temporal-server.ts';
 import { sampleWorld } from './samples.ts';
 
 const RUN = `rollback-${DISK}`;
@@ -46,7 +45,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ecs-rollback-against-server-'));
   processes = new Processes(folder);
   [env, bundle] = await Promise.all([
-    startServer(processes).then((address) => TestWorkflowEnvironment.createFromExistingServer({ address })),
+    startTemporalServer(processes).then((address) => TestWorkflowEnvironment.createFromExistingServer({ address })),
     bundleWorkflowCode({
       workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
       logger: new DefaultLogger('ERROR'),
@@ -61,23 +60,6 @@ afterAll(async () => {
   await processes?.stopAll();
   await rm(folder, { recursive: true, force: true });
 });
-
-/** A dev server that ends with this process, however that ends. */
-async function startServer(processes: Processes): Promise<string> {
-  const command = await findTemporalCli((line) => console.error(line));
-  const [port = 0] = await freePorts(1);
-  const address = `127.0.0.1:${port}`;
-  const args = `server start-dev --headless --ip 127.0.0.1 --port ${port} --log-level error`.split(' ');
-  const server = await processes.start({ name: 'temporal', command, args });
-  const answers = async (): Promise<true | undefined> => {
-    const connection = await Connection.connect({ address, connectTimeout: 1_000 }).catch(() => undefined);
-    const found = await connection?.workflowService.describeNamespace({ namespace: 'default' }).catch(() => undefined);
-    await connection?.close();
-    return found === undefined ? undefined : true;
-  };
-  await processes.ready(server, answers, 60_000);
-  return address;
-}
 
 async function run(args: readonly string[]) {
   const { world, written } = sampleWorld();

@@ -9,6 +9,7 @@ const LIMIT = 24 * 1024;
 const names: ScriptName[] = [
   'guest-ready',
   'check-paths',
+  'look-around',
   'find-device',
   'mount',
   'copy-start',

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest';
+import { rollbackInputSchema, syncInputSchema } from '../../../../src/contract/rollback.ts';
+import { blockersOf, planRollback, planSync } from '../../../../src/domain/plan/index.ts';
+import { disk, healthy, snapshot, stopped } from './samples.ts';
+
+const base = { regionId: 'cn-hangzhou', diskId: disk.id, snapshotId: snapshot.id };
+const rollback = rollbackInputSchema.parse({ ...base, sync: { paths: ['/data/uploads'] } });
+
+describe('a rollback is planned', () => {
+  test('without blockers where everything holds, with its steps in order', () => {
+    const plan = planRollback(rollback, healthy);
+    expect(blockersOf(plan)).toEqual([]);
+    expect(plan.steps).toEqual([
+      'plan',
+      'stopInstance',
+      'takeSafetySnapshot',
+      'gate',
+      'resetDisk',
+      'startInstance',
+      'createRecoveryDisk',
+      'attachRecoveryDisk',
+      'connect',
+      'mountRecoveryDisk',
+      'copyBack',
+      'releaseRecoveryDisk',
+    ]);
+  });
+
+  test('without a start for an instance found stopped, unless it is asked for', () => {
+    const only = rollbackInputSchema.parse(base);
+    expect(planRollback(only, stopped).steps).toEqual(['plan', 'takeSafetySnapshot', 'gate', 'resetDisk']);
+    const running = rollbackInputSchema.parse({ ...base, powerAfter: 'running' });
+    expect(planRollback(running, stopped).steps).toContain('startInstance');
+  });
+});
+
+test('a sync on its own has steps 3 to 8 only and needs the instance running', () => {
+  const input = syncInputSchema.parse({ ...base, sync: { paths: ['/data/uploads'] } });
+  expect(planSync(input, healthy).steps).toEqual([
+    'plan',
+    'createRecoveryDisk',
+    'attachRecoveryDisk',
+    'connect',
+    'mountRecoveryDisk',
+    'copyBack',
+    'releaseRecoveryDisk',
+  ]);
+  expect(blockersOf(planSync(input, stopped)).map((finding) => finding.code)).toContain('SyncNeedsRunningInstance');
+});
+
+describe('input is refused', () => {
+  const problems = (over: object) => {
+    const parsed = rollbackInputSchema.safeParse({ ...base, ...over });
+    return parsed.success ? [] : parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+  };
+  test.each([
+    [{ diskId: 's-bp1aaaaaaaaaaaaaaaaa' }, /^diskId is not the id of a disk/],
+    [{ snapshotId: '../x' }, /^snapshotId is not the id of a snapshot/],
+    [{ instanceId: 'web-1' }, /^instanceId is not the id of an instance/],
+    [{ regionId: 'Hangzhou!' }, /^regionId is not the id of a region/],
+    [{ sync: { paths: [] } }, /^sync.paths is empty/],
+    [{ sync: { paths: ['data'] } }, /^sync.paths.0 is not an absolute path/],
+    [{ sync: { paths: ['/data/../etc'] } }, /^sync.paths.0 has a "." or ".." part/],
+    [{ sync: { paths: ['/'] } }, /^sync.paths.0 is the root directory/],
+    [{ sync: { paths: ['/data/a\0b'] } }, /^sync.paths.0 contains a NUL/],
+    [{ sync: { paths: ['/data'] }, powerAfter: 'stopped' }, /^powerAfter is "stopped" although paths/],
+    [{ safetySnapshotRetentionDays: 0 }, /^safetySnapshotRetentionDays/],
+    [{ snapshot: 'x' }, /snapshot/],
+  ])('%j', (over, message) => {
+    expect(problems(over).join('\n')).toMatch(message);
+  });
+});
