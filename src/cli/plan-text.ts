@@ -32,19 +32,16 @@ export function planText(plan: RollbackPlan, input: RollbackInput | SyncInput, s
     lines.push(`  Brought back     ${broughtBack(input)}`);
   }
   if (blockers.length === 0) lines.push('', `  Steps: ${stepTitles(plan).join(' → ')}`);
-
+  else {
+    lines.push('', color.red(color.bold(`Blocked: ${count(blockers.length, 'reason')}. Nothing was changed.`)));
+    for (const finding of blockers) lines.push(...findingLines(finding, color.red(style.utf8 ? '✖' : 'x')));
+  }
   if (warnings.length > 0) {
     lines.push('', color.yellow(color.bold('Warnings')));
     for (const finding of warnings) lines.push(...findingLines(finding, color.yellow('!')));
   }
   for (const finding of of('info')) lines.push(...findingLines(finding, 'i'));
-  lines.push('');
-  if (blockers.length > 0) {
-    lines.push(color.red(color.bold(`Blocked: ${count(blockers.length, 'reason')}. Nothing was changed.`)));
-    for (const finding of blockers) lines.push(...findingLines(finding, color.red(style.utf8 ? '✖' : 'x')));
-  } else {
-    lines.push(color.green('Nothing is in the way. Nothing was changed.'));
-  }
+  if (blockers.length === 0) lines.push('', color.green('Nothing is in the way. Nothing was changed.'));
   const text = lines.join('\n');
   return style.utf8 ? text : plainPunctuation(text);
 }

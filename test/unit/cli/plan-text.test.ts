@@ -34,7 +34,7 @@ describe('a plan with nothing in the way', () => {
   });
 });
 
-it('shows every blocker with its remedy, and warnings apart', () => {
+it('shows every blocker with its remedy first, and warnings apart', () => {
   const findings = [
     { severity: 'warning', code: 'DiskGrownSince', fact: 'the disk has grown', remedy: 'grow it again' } as const,
     { severity: 'warning', code: 'DataLossWindow', fact: 'said above' } as const,
@@ -42,16 +42,16 @@ it('shows every blocker with its remedy, and warnings apart', () => {
     blocker('SnapshotNotReady'),
   ];
   const lines = planText(samplePlan({ findings }), withSync, plain()).split('\n');
-  expect(lines.slice(lines.indexOf('Warnings'))).toEqual([
-    'Warnings',
-    '  ! the disk has grown',
-    '    → grow it again',
-    '',
+  expect(lines.slice(lines.indexOf('Blocked: 2 reasons. Nothing was changed.'))).toEqual([
     'Blocked: 2 reasons. Nothing was changed.',
     '  ✖ --disk: fact of DiskBusy',
     '    → remedy of DiskBusy',
     '  ✖ --disk: fact of SnapshotNotReady',
     '    → remedy of SnapshotNotReady',
+    '',
+    'Warnings',
+    '  ! the disk has grown',
+    '    → grow it again',
   ]);
 });
 
