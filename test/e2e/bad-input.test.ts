@@ -8,9 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CallRecord, Scene } from '../../simulator/state/model.ts';
+import type { Scene } from '../../simulator/state/model.ts';
 import { ACTIONS, type Action } from '../../src/cloud/alicloud/actions.ts';
 import type { PlanFinding } from '../../src/contract/rollback.ts';
+import { beyondLooking } from './evidence.ts';
 import { openStage, type Stage, type StarterEnd } from './stage.ts';
 
 const REGION = 'cn-hangzhou';
@@ -353,14 +354,8 @@ describe.concurrent('start refuses', () => {
 
 it('has changed nothing, neither in the cloud nor at the endpoint that answers garbage', async () => {
   const calls = await stage.calls(callsBefore);
-  const reads = (action: string): boolean => ACTIONS[action as Action] === 'read';
   expect(calls.length).toBeGreaterThan(0);
-  // The plan asks by dry run, and has a look around in the guest.
-  const looks = ({ action, parameters }: CallRecord): boolean =>
-    action === 'RunCommand' && parameters['Name'] === 'ecs-rollback-look-around';
-  const changes = (call: CallRecord): boolean =>
-    call.tookEffect || !(reads(call.action) || call.parameters['DryRun'] === 'true');
-  expect(calls.filter((call) => changes(call) && !looks(call))).toEqual([]);
+  expect(beyondLooking(calls)).toEqual([]);
   expect(garbageActions.length).toBeGreaterThan(0);
-  expect(garbageActions.filter((action) => !reads(action))).toEqual([]);
+  expect(garbageActions.filter((action) => ACTIONS[action as Action] !== 'read')).toEqual([]);
 });

@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RollbackClient } from '../../src/client.ts';
-import { gather } from './evidence.ts';
+import { HEALTHY } from '../faults/guest-answers.ts';
+import { beyondLooking, gather } from './evidence.ts';
 import { violations } from '../support/invariants.ts';
 import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
@@ -37,7 +38,7 @@ it('only looks in a dry run', async () => {
   expect(end, end.stderr).toMatchObject({ exitCode: 0 });
   const run = JSON.parse(end.stdout) as RunDocument;
   const evidence = await evidenceOf({ ...factsOf(run, end), resets: 0 });
-  expect(evidence.calls.filter(({ action }) => !action.startsWith('Describe'))).toEqual([]);
+  expect(beyondLooking(evidence.calls)).toEqual([]);
   expect(violations(evidence)).toEqual([]);
   await stage.keep('planned', run);
 });
@@ -55,7 +56,7 @@ it('refuses in the workflow, too, whatever client asks', async () => {
       report: { resetHappened: 'no', leftovers: [] },
     });
     const evidence = await evidenceOf({ ...handle, snapshotId, resets: 0, ledger: [], leftovers: [], output: '-' });
-    expect(evidence.calls.filter(({ action }) => !action.startsWith('Describe'))).toEqual([]);
+    expect(beyondLooking(evidence.calls)).toEqual([]);
     expect(violations(evidence)).toEqual([]);
     await stage.keep('refused', handle);
   } finally {
@@ -122,7 +123,9 @@ it('says so when the disk was rolled back and nothing could be brought back', as
       contains: `ecs-rollback, guest script ${script}\n`,
       output: JSON.stringify(output),
     });
-  await answer('check-paths', { ok: true, result: { problems: [] } });
+  for (const script of ['look-around', 'check-paths'] as const) {
+    await answer(script, { ok: true, result: HEALTHY[script] });
+  }
   await answer('guest-ready', { ok: true, result: { bootId: '5f0e0b0e-0000-4000-8000-000000000000' } });
   const message = 'two disks carry the serial of the recovery disk: detach one';
   await answer('find-device', { ok: false, refused: true, code: 'DeviceAmbiguous', message });

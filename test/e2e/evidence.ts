@@ -1,6 +1,7 @@
 /** Gathers what `invariants.ts` judges: the cloud before and after one run, and everything that the run wrote. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CallRecord } from '../../simulator/state/model.ts';
 import type { LedgerEntry } from '../../src/contract/rollback.ts';
 import type { Evidence } from '../support/invariants.ts';
 import type { Stage } from './stage.ts';
@@ -25,6 +26,16 @@ export interface Gathering {
   /** How many calls the simulator had received before. */
   readonly callsBefore: number;
 }
+
+/** A plan describes, asks by dry run, and runs two scripts in the guest that only look. */
+const LOOK = /^ecs-rollback-(look-around|check-paths)$/;
+const onlyLooks = ({ action, parameters }: CallRecord): boolean =>
+  action.startsWith('Describe') ||
+  parameters['DryRun'] === 'true' ||
+  (action === 'RunCommand' && LOOK.test(String(parameters['Name'])));
+
+/** The calls that a plan never makes. */
+export const beyondLooking = (calls: readonly CallRecord[]): CallRecord[] => calls.filter((call) => !onlyLooks(call));
 
 /** Looks at the cloud as it is now. */
 export async function gather(stage: Stage): Promise<Gathering> {
