@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RollbackClient } from '../../src/client.ts';
+import type { RollbackPlan } from '../../src/contract/rollback.ts';
 import { HEALTHY } from '../faults/guest-answers.ts';
 import { beyondLooking, gather } from './evidence.ts';
 import { violations } from '../support/invariants.ts';
@@ -148,3 +149,41 @@ it('says so when the disk was rolled back and nothing could be brought back', as
   expect(violations(await evidenceOf({ ...factsOf(run, end), resets: 1 }))).toEqual([]);
   await stage.keep('rolled-back-not-synced', run);
 });
+
+it('undoes an ended run only with consent to lose what was written since, and says so when B is gone', async () => {
+  const undo = async (...more: string[]) => {
+    const end = await stage.starter(['undo', stage.diskId, ...more, '--yes', '-o', 'json']);
+    return { end, document: JSON.parse(end.stdout) as RunDocument & { plan?: RollbackPlan } };
+  };
+  const blockersOf = (plan: RollbackPlan | undefined) =>
+    plan?.findings.filter(({ severity }) => severity === 'blocker');
+  const rolledBack = JSON.parse((await start()).stdout) as RunDocument;
+  const b = rolledBack.result?.safetySnapshotId ?? '';
+  expect(rolledBack.result?.outcome).toBe('completed');
+
+  const before = (await stage.calls()).length;
+  const refused = await undo();
+  expect(refused.end, refused.end.stderr).toMatchObject({ exitCode: 3 });
+  expect(blockersOf(refused.document.plan)).toMatchObject([
+    { code: 'DataSinceWouldBeLost', field: 'acceptDataLoss', fact: expect.stringContaining(b) },
+  ]);
+  expect(beyondLooking(await stage.calls(before))).toEqual([]);
+
+  const evidenceOf = await gather(stage);
+  const undone = await undo('--accept-data-loss');
+  expect(undone.end, undone.end.stderr).toMatchObject({ exitCode: 0 });
+  const evidence = { ...factsOf(undone.document, undone.end), snapshotId: b, resets: 1 } as const;
+  expect(violations(await evidenceOf(evidence))).toEqual([]);
+
+  const again = JSON.parse((await start()).stdout) as RunDocument;
+  const gone = again.result?.safetySnapshotId ?? '';
+  await stage.ecs.deleteSnapshot(gone);
+  const lost = await undo('--accept-data-loss');
+  expect(lost.end, lost.end.stderr).toMatchObject({ exitCode: 6 });
+  expect(blockersOf(lost.document.plan)).toMatchObject([
+    {
+      code: 'SnapshotNotFound',
+      fact: expect.stringMatching(`^snapshot B \\(${gone}\\) of run ${again.workflowId} is gone`),
+    },
+  ]);
+}, 180_000);

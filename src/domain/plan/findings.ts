@@ -104,22 +104,20 @@ export type Field =
   | 'safetySnapshotRetentionDays'
   | 'acceptDataLoss';
 
-/** `fact`: what was seen; `remedy`: what to do about it. One line each. */
-export const blocker = (code: PlanCode, field: Field, fact: string, remedy: string): PlanFinding => ({
-  severity: 'blocker',
-  code,
-  field,
-  fact,
-  remedy,
-});
+const finding =
+  (severity: PlanFinding['severity']) =>
+  /** `fact`: what was seen; `remedy`: what to do about it. One line each, whatever names and messages they quote. */
+  (code: PlanCode, field: Field, fact: string, remedy: string): PlanFinding => ({
+    severity,
+    code,
+    field,
+    fact: oneLine(fact),
+    remedy: oneLine(remedy),
+  });
+export const blocker = finding('blocker');
+export const warning = finding('warning');
 
-export const warning = (code: PlanCode, field: Field, fact: string, remedy: string): PlanFinding => ({
-  severity: 'warning',
-  code,
-  field,
-  fact,
-  remedy,
-});
+const oneLine = (text: string): string => text.replace(/[\p{Cc}\s]+/gu, ' ').trim();
 
 export const blockersOf = (plan: Pick<RollbackPlan, 'findings'>): PlanFinding[] =>
   plan.findings.filter((finding) => finding.severity === 'blocker');

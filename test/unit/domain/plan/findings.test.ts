@@ -531,6 +531,15 @@ it('a healthy world has the data-loss window to tell and nothing else', () => {
   ]);
 });
 
+it('what the guest calls things does not break the line', () => {
+  const odd = {
+    ...guest,
+    fileSystems: guest.fileSystems.map((each) => ({ ...each, at: '/a\n\u001b[2Jb', atBoot: false })),
+  };
+  const { findings } = planRollback(withPaths, { ...healthy, guest: odd });
+  expect(findings.find(({ code }) => code === 'NotMountedAtBoot')?.fact).toContain('mounts /a [2Jb when');
+});
+
 it('every blocker is told at once, blockers first', () => {
   const findings = planRollback(withPaths, {
     ...healthy,
