@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { type DemoDocument, demoDocument, summary } from './demo-document.ts';
 import { interruption } from './interruption.ts';
 import { type ScenarioName, scenarioNames, scenarios } from './scenarios/index.ts';
-import { describeStack, oneOf, type Stack, startStack, untilStopped } from './stack.ts';
+import { describeStack, type FileSystem, oneOf, type Stack, startStack, untilStopped } from './stack.ts';
 import { Story } from './story.ts';
 import { type Log, TemporalBinaryMissing } from './temporal-cli.ts';
 
@@ -20,7 +20,7 @@ Brings up Temporal, an ECS simulator with a real guest, and a worker; ruins data
 ${scenarioNames.map((name) => `      ${name.padEnd(12)}    ${scenarios[name].about}`).join('\n')}
   --json              one JSON document on stdout, and nothing else there
   --keep              leave the stack up afterwards, to look around in, until Ctrl-C
-  --fs TYPE           file system of the data disk: ext4 (default) or xfs
+  --fs TYPE           file system of the data disk: ext4 (default), xfs, or lvm (ext4 on LVM)
   --data-plane KIND   vm: a virtual machine (default of recover); loop: loop devices of this host, much quicker, for root
                       on Linux only (default of the others where it runs)
   --help`;
@@ -87,7 +87,7 @@ interface Flags {
   readonly json: boolean;
   readonly keep: boolean;
   readonly help: boolean;
-  readonly fs: 'ext4' | 'xfs';
+  readonly fs: FileSystem;
   /** Undefined: the story's own choice. */
   readonly dataPlane: 'vm' | 'loop' | undefined;
 }
@@ -108,7 +108,7 @@ function readFlags(args: string[]): Flags {
   return {
     ...rest,
     scenario: oneOf('--scenario', scenario, scenarioNames),
-    fs: oneOf('--fs', fs, ['ext4', 'xfs']),
+    fs: oneOf('--fs', fs, ['ext4', 'xfs', 'lvm']),
     dataPlane: dataPlane === undefined ? undefined : oneOf<'vm' | 'loop'>('--data-plane', dataPlane, ['vm', 'loop']),
   };
 }

@@ -26,7 +26,8 @@ const DYNAMIC_CONFIG = ['history.timerProcessorMaxTimeShift="20ms"', 'history.tr
 const SQLITE_PRAGMAS = ['journal_mode=WAL', 'synchronous=NORMAL'];
 
 export type DataPlaneKind = 'vm' | 'loop' | 'none';
-export type FileSystem = 'ext4' | 'xfs';
+/** `lvm`: ext4 on a logical volume. */
+export type FileSystem = 'ext4' | 'xfs' | 'lvm';
 
 export interface StackOptions {
   readonly log: Log;
@@ -368,7 +369,7 @@ Temporal dev server, ECS simulator and worker on free ports of 127.0.0.1, until 
 
   --data-plane KIND   vm (default), loop or none
   --speed X           how many times faster simulated waits pass (default ${DEFAULT_SPEED})
-  --fs TYPE           file system of the data disk: ext4 (default) or xfs
+  --fs TYPE           file system of the data disk: ext4 (default), xfs, or lvm (ext4 on LVM)
   --help`;
 
 /** Undefined when help is asked for. Throws on a flag or value that is not known. */
@@ -385,7 +386,7 @@ function readStackFlags(args: string[]): Pick<StackOptions, 'dataPlane' | 'speed
   if (values.help) return undefined;
   return {
     dataPlane: oneOf('--data-plane', values['data-plane'], ['vm', 'loop', 'none']),
-    fs: oneOf('--fs', values.fs, ['ext4', 'xfs']),
+    fs: oneOf('--fs', values.fs, ['ext4', 'xfs', 'lvm']),
     speed: speedOf(values.speed),
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { splitTarget } from './protocol/signature.ts';
-import { createScene, defaultScene } from './scene.ts';
+import { createScene, defaultScene, SCENE_FILE_SYSTEMS } from './scene.ts';
 import type { Simulator } from './server.ts';
 import { type Durations, type FaultRule, instanceTypes, type SwitchName, switchChoices } from './state/model.ts';
 
@@ -336,9 +336,10 @@ const routes: Record<string, Route> = {
 
   'POST scenes': async ({ region }, fields) => {
     const fileSystem = fields.text('fileSystem', defaultScene.fileSystem);
-    if (fileSystem !== 'ext4' && fileSystem !== 'xfs') throw new BadRequest('fileSystem is one of ext4, xfs');
+    const known = SCENE_FILE_SYSTEMS.find((name) => name === fileSystem);
+    if (known === undefined) throw new BadRequest(`fileSystem is one of ${SCENE_FILE_SYSTEMS.join(', ')}`);
     const options = {
-      fileSystem,
+      fileSystem: known,
       name: fields.text('name', defaultScene.name),
       dataSizeGiB: fields.number('dataSizeGiB') ?? defaultScene.dataSizeGiB,
       category: fields.text('category', defaultScene.category),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type DataPlaneKind, dataPlaneKinds } from './data-plane/index.ts';
+import { SCENE_FILE_SYSTEMS } from './scene.ts';
 import { type SimulatorOptions, startSimulator } from './start.ts';
 
 const usage = `Usage: npm run simulator -- [options]
@@ -17,7 +18,7 @@ The ECS API on loopback, with real disks and machines behind it. Prints one JSON
   --state DIR          keep the state in DIR and continue from it (default: a folder that is removed at the end)
   --speed X            simulated time runs X times as fast (default 1)
   --scene NAME         default: an instance with system disk and mounted data disk; none: an empty region
-  --fs TYPE            file system of the scene's data disk: ext4 (default) or xfs
+  --fs TYPE            file system of the scene's data disk: ext4 (default), xfs, or lvm (ext4 on LVM)
   --packages A,B       Debian packages for the scene's guest, on a third disk mounted at /opt/packages
   --region ID          region id (default cn-hangzhou)
   --access-key-id ID, --access-key-secret SECRET
@@ -75,7 +76,7 @@ function readOptions(): Omit<SimulatorOptions, 'stateDir' | 'log'> & { state: st
     state: values.state,
     speed,
     scene: oneOf('scene', values.scene, ['default', 'none'] as const),
-    fileSystem: oneOf('fs', values.fs, ['ext4', 'xfs'] as const),
+    fileSystem: oneOf('fs', values.fs, SCENE_FILE_SYSTEMS),
     packages: packageNames(values.packages),
     regionId: values.region,
     accessKeyId: values['access-key-id'] ?? process.env['SIMULATOR_ACCESS_KEY_ID'],

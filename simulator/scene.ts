@@ -3,8 +3,12 @@ import { type Region, serialOf } from './engine/region.ts';
 import { ensurePackageDisk } from './guest-image/package-disk.ts';
 import { type DiskState, GiB, type InstanceState, isoSeconds, type Scene } from './state/model.ts';
 
+/** `lvm`: ext4 on a logical volume. */
+export const SCENE_FILE_SYSTEMS = ['ext4', 'xfs', 'lvm'] as const;
+export type SceneFileSystem = (typeof SCENE_FILE_SYSTEMS)[number];
+
 export interface SceneOptions {
-  readonly fileSystem: 'ext4' | 'xfs';
+  readonly fileSystem: SceneFileSystem;
   readonly name: string;
   readonly dataSizeGiB: number;
   readonly category: string;
@@ -64,7 +68,7 @@ function newDisk(region: Region, kind: 'system' | 'data', category: string, size
 }
 
 /** Partitions and mounts the data disk in the guest; may run twice. */
-const formatScript = (serial: string, fileSystem: string): string => `#!/bin/sh
+const formatScript = (serial: string, fileSystem: SceneFileSystem): string => `#!/bin/sh
 set -eu
 for block in /sys/block/*; do
   found=$(cat "$block/serial" 2>/dev/null || cat "$block/device/serial" 2>/dev/null || true)
@@ -77,13 +81,24 @@ if [ ! -b "$part" ]; then
   partx -u "$disk" 2>/dev/null || partx -a "$disk"
   for _ in 1 2 3 4 5 6 7 8 9 10; do [ -b "$part" ] && break; sleep 0.3; done
 fi
+${
+  fileSystem === 'lvm'
+    ? `[ -n "$(blkid -s TYPE -o value "$part")" ] || {
+  pvcreate -q "$part"
+  vgcreate -q shop "$part"
+  lvcreate -q -y -n data -l 100%FREE shop
+}
+vgchange -q -ay shop
+part=/dev/shop/data`
+    : ''
+}
 [ -n "$(blkid -s TYPE -o value "$part")" ] || ${
   fileSystem === 'xfs' ? 'mkfs.xfs -q -f' : 'mkfs.ext4 -q -F -E lazy_itable_init=1,lazy_journal_init=1'
 } "$part"
 uuid=$(blkid -p -s UUID -o value "$part")
 [ -n "$uuid" ] || { echo "no file system on $part"; exit 1; }
 mkdir -p ${mountPoint}
-grep -q "$uuid" /etc/fstab 2>/dev/null || printf 'UUID=%s ${mountPoint} ${fileSystem} defaults,nofail 0 2\\n' "$uuid" >>/etc/fstab
+grep -q "$uuid" /etc/fstab 2>/dev/null || printf 'UUID=%s ${mountPoint} ${fileSystem === 'xfs' ? 'xfs' : 'ext4'} defaults,nofail 0 2\\n' "$uuid" >>/etc/fstab
 mountpoint -q ${mountPoint} || mount ${mountPoint}
 mountpoint -q ${mountPoint}
 sync

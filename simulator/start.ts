@@ -5,7 +5,7 @@ import { createDataPlane, type DataPlaneKind } from './data-plane/index.ts';
 import { CallLog } from './engine/call-log.ts';
 import { Clock } from './engine/clock.ts';
 import { Region } from './engine/region.ts';
-import { createScene, defaultScene } from './scene.ts';
+import { createScene, defaultScene, type SceneFileSystem } from './scene.ts';
 import { serve } from './server.ts';
 import { defaultDurations, defaultSwitches, type Scene, type World } from './state/model.ts';
 import { loadWorld, Store } from './state/store.ts';
@@ -17,7 +17,7 @@ export interface SimulatorOptions {
   readonly dataPlane: DataPlaneKind;
   readonly stateDir: string;
   readonly speed: number;
-  readonly fileSystem: 'ext4' | 'xfs';
+  readonly fileSystem: SceneFileSystem;
   readonly scene: 'default' | 'none';
   /** Debian packages that the scene's guest gets on a disk of their own. */
   readonly packages: readonly string[];

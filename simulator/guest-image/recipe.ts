@@ -27,6 +27,7 @@ export const PACKAGES = [
   'base-files',
   'base-passwd',
   'bash',
+  'btrfs-progs',
   'busybox-static',
   'cloud-guest-utils',
   'coreutils',
@@ -42,6 +43,7 @@ export const PACKAGES = [
   'libc-bin',
   'lvm2',
   'mawk',
+  'mdadm',
   'mount',
   'passwd',
   'procps',
@@ -80,17 +82,18 @@ export const GUEST_MODULES = [
   'evdev',
   'loop',
   'nvme',
+  'raid1',
   'xfs',
 ] as const;
 
 /** Where the rest of udev's rules would only cost boot time. */
 export const UDEV_RULES =
-  /^(50-udev-default|55-dm|56-lvm|60-block|60-persistent-storage|60-persistent-storage-dm|60-persistent-storage-lvm|69-lvm|80-drivers|95-dm-notify)\.rules$/;
+  /^(50-udev-default|55-dm|56-lvm|60-block|60-persistent-storage|60-persistent-storage-dm|60-persistent-storage-lvm|64-btrfs|69-lvm|80-drivers|95-dm-notify)\.rules$/;
 
 /** What scripts may count on. The build fails when one of them is missing or lacks a library. */
 export const GUEST_COMMANDS = [
-  'awk bash blkid chmod chown cmp cp dd df du fdisk find findmnt flock fsfreeze fuser getfacl getfattr grep growpart gzip',
-  'head ls lsblk lvcreate lvs mkfs.ext4 mkfs.xfs mktemp modprobe mount mountpoint nice ionice ps pvcreate qemu-ga readlink',
+  'awk bash blkid btrfs btrfstune chmod chown cmp cp dd df dmsetup du fdisk find findmnt flock fsfreeze fuser getfacl getfattr grep growpart gzip',
+  'head ls lsblk lvcreate lvs mdadm mkfs.btrfs mkfs.ext4 mkfs.xfs mktemp modprobe mount mountpoint nice ionice ps pvcreate qemu-ga readlink',
   'resize2fs rm rsync sed setfacl setfattr setpriv setsid sfdisk sh sha256sum sleep sort stat sync tar timeout truncate',
   'udevadm umount useradd vgchange vgimportclone xargs xfs_growfs xfs_repair xfs_info e2fsck dumpe2fs blockdev partx',
 ]

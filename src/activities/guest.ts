@@ -18,13 +18,18 @@ import { guestRunName } from './identity.ts';
 
 export interface GuestStep extends GuestRef {
   readonly run: string;
+  /** The boot that the step belongs to; refused (`GuestRebooted`) in a later one. */
+  readonly bootId?: string;
 }
 
 const GIB = 1024 ** 3;
 const SHORT = { timeoutSeconds: 120 };
 
 export function guestActivities(guest: GuestRunner, options: { copyPollMs: number }) {
-  const runOf = (step: GuestStep) => ({ run: guestRunName(step.run) });
+  const runOf = (step: GuestStep) => ({
+    run: guestRunName(step.run),
+    ...(step.bootId === undefined ? {} : { bootId: step.bootId }),
+  });
 
   /** Polls the detached job until it ends; its own counters are the heartbeat. */
   async function awaitJob(step: GuestStep, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
@@ -123,8 +128,11 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       return receipt;
     },
 
-    async unmountRecoveryDisk(input: GuestStep): Promise<UnmountResult> {
-      return guest.run(input, 'unmount', runOf(input), SHORT);
+    /** Refused while the recovery disk is mounted elsewhere than by the run, as a reboot can do. */
+    async unmountRecoveryDisk(input: GuestStep & { recoverySerial?: string }): Promise<UnmountResult> {
+      const { recoverySerial } = input;
+      const also = recoverySerial === undefined ? {} : { recoverySerial };
+      return guest.run(input, 'unmount', { ...runOf(input), ...also }, SHORT);
     },
   };
 }

@@ -12,6 +12,8 @@ export type ScriptAnswer<T> =
 export interface RunRef {
   /** Names the run's own folders in the guest: `[a-z0-9-]{1,64}`. */
   readonly run: string;
+  /** Every script refuses (`GuestRebooted`) in another boot than this one. */
+  readonly bootId?: string;
 }
 
 /** `find-device`: waits up to `waitSeconds` for the recovery disk and pairs its file systems with the original's mounts. */
@@ -28,7 +30,14 @@ export interface FileSystemPair {
   /** Partition number, 0 for a file system on the whole disk. */
   readonly partition: number;
   readonly fsType: string;
-  /** Stable link below /dev/disk/by-id of the recovery disk's file system. */
+  /** Of the original; the recovery disk's has the same, but for Btrfs. */
+  readonly fsUuid: string;
+  /** On a logical volume: `group/volume` as the original's are named, and the id that the copy's has, too. */
+  readonly volume?: string;
+  readonly volumeUuid?: string;
+  /** On Btrfs: what of it the original has mounted, as a path from its top, such as `/@home`. */
+  readonly subvolume?: string;
+  /** Stable link below /dev/disk/by-id of the recovery disk's partition. */
   readonly recoveryDevice: string;
   /** Where the original's file system is mounted. */
   readonly originalMount: string;
@@ -36,6 +45,8 @@ export interface FileSystemPair {
   readonly paths: readonly string[];
 }
 export interface FindDeviceResult {
+  /** The boot in which this was found. */
+  readonly bootId: string;
   readonly originalDevice: string;
   readonly recoveryDevice: string;
   readonly fileSystems: readonly FileSystemPair[];
@@ -71,7 +82,13 @@ export interface VerifyResult extends CopyReceipt {
   readonly mismatchCount: number;
 }
 
-/** `unmount`: unmounts all of the run's mounts, removes its folders. Nothing mounted is success. */
+/**
+ * `unmount`: unmounts all of the run's mounts, hides the copy's volume groups, removes its folders. Nothing mounted is
+ * success. With `recoverySerial` it refuses while that disk is mounted elsewhere.
+ */
+export interface UnmountInput extends RunRef {
+  readonly recoverySerial?: string;
+}
 export interface UnmountResult {
   readonly unmounted: number;
 }
@@ -190,7 +207,7 @@ export interface GuestScripts {
   'copy-status': { input: CopyStatusInput; result: CopyStatusResult };
   'verify-start': { input: RunRef; result: CopyStartResult };
   'verify-result': { input: RunRef; result: VerifyResult };
-  unmount: { input: RunRef; result: UnmountResult };
+  unmount: { input: UnmountInput; result: UnmountResult };
   freeze: { input: FreezeInput; result: FreezeResult };
   thaw: { input: RunRef; result: ThawResult };
   'disk-use': { input: DiskUseInput; result: DiskUseResult };

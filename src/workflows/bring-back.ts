@@ -4,7 +4,7 @@ import type { RecoveryDiskRef } from '../activities/recovery-disk.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import type { CopyReceipt, PlannedDisk, SyncSelection } from '../contract/rollback.ts';
 import type { Guarded } from './decisions.ts';
-import { failureText } from './failure-text.ts';
+import { failureText, guestCode } from './failure-text.ts';
 import { effects, effectsBeforeReset, scripts, transfers, waits } from './policies.ts';
 import { isExpected, type Run, type Summary } from './run.ts';
 
@@ -13,6 +13,8 @@ export interface BringBackScene {
   readonly instanceId: string;
   readonly original: PlannedDisk;
   readonly selection: SyncSelection;
+  /** The boot of the guest before the recovery disk was attached, when it is known. */
+  readonly bootId?: string;
 }
 
 export interface RecoveryDisk {
@@ -69,6 +71,7 @@ export function createRecoveryDisk(
         summary(`Wait until ${diskId} is Available`),
         [ref],
       );
+      run.recoverySerial = available.serial;
       return { ref, ...available };
     },
     ({ ref }) => ref.recoveryDiskId,
@@ -86,30 +89,71 @@ export async function copyFromRecoveryDisk(
   guarded: Guarded,
 ): Promise<CopyReceipt> {
   const { ref } = disk;
-  const guest = { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId };
+  let boot = scene.bootId;
+  let rebooted = false;
+  let fileSystems: FileSystems = [];
+  let mounts: Mounts = [];
+
+  const find = async () => {
+    const found = await connect(run, scene, disk, rebooted ? undefined : boot);
+    boot = found.bootId;
+    rebooted = false;
+    fileSystems = found.fileSystems;
+  };
+  const mount = async () => {
+    mounts = (await mountReadOnly(run, inBoot(run, scene, boot), fileSystems)).mounts;
+  };
+  /** While the copy is attached, a reboot may put it in the original's place: the step fails, and its next try looks anew. */
+  const mindful =
+    <T>(body: () => Promise<T>) =>
+    async () => {
+      try {
+        return await body();
+      } catch (error) {
+        const code = guestCode(error);
+        if (code === 'GuestRebooted') rebooted = true;
+        if (code === 'GuestRebooted' || code === 'OriginalDisplaced') run.recoveryDiskMayBeInUse = true;
+        throw error;
+      }
+    };
 
   await guarded(
     'attachRecoveryDisk',
     () => attach(run, ref),
     async () => undefined,
   );
-  const { fileSystems } = await guarded('connect', () => connect(run, scene, disk));
-  const { mounts } = await guarded('mountRecoveryDisk', () =>
-    run.step(
-      'mountRecoveryDisk',
-      (summary) =>
-        scripts.mountRecoveryDisk.executeWithOptions(summary('Mount the recovery disk read-only'), [
-          { ...guest, fileSystems },
-        ]),
-      (mounted) => mounted.mounts.map((m) => `${m.fsType} at ${m.recoveryMount}`).join(', '),
-    ),
+  await guarded('connect', mindful(find));
+  await guarded(
+    'mountRecoveryDisk',
+    mindful(async () => {
+      if (rebooted) await find();
+      await mount();
+    }),
   );
   return guarded(
     'copyBack',
-    () => copyAndVerify(run, scene, mounts),
-    () => readReceipt(run, scene, (text) => ({ summary: text })),
+    mindful(async () => {
+      if (rebooted) {
+        await find();
+        await mount();
+      }
+      return copyAndVerify(run, inBoot(run, scene, boot), scene.selection.conflictPolicy, mounts);
+    }),
+    () => readReceipt(run, inBoot(run, scene, boot), (text) => ({ summary: text })),
   );
 }
+
+type GuestStep = Parameters<typeof scripts.mountRecoveryDisk>[0];
+type InBoot = Omit<GuestStep, 'fileSystems'>;
+type FileSystems = GuestStep['fileSystems'];
+type Mounts = Parameters<typeof scripts.startCopy>[0]['mounts'];
+
+const inBoot = (run: Run, scene: BringBackScene, bootId: string | undefined): InBoot => ({
+  run: run.id,
+  regionId: scene.regionId,
+  instanceId: scene.instanceId,
+  ...(bootId === undefined ? {} : { bootId }),
+});
 
 function attach(run: Run, ref: RecoveryDiskRef): Promise<void> {
   return run.step('attachRecoveryDisk', async (summary) => {
@@ -122,8 +166,8 @@ function attach(run: Run, ref: RecoveryDiskRef): Promise<void> {
   });
 }
 
-function connect(run: Run, scene: BringBackScene, disk: RecoveryDisk) {
-  const guest = { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId };
+function connect(run: Run, scene: BringBackScene, disk: RecoveryDisk, bootId: string | undefined) {
+  const guest = inBoot(run, scene, bootId);
   return run.step(
     'connect',
     async (summary) => {
@@ -143,26 +187,39 @@ function connect(run: Run, scene: BringBackScene, disk: RecoveryDisk) {
   );
 }
 
-type Mounts = Parameters<typeof scripts.startCopy>[0]['mounts'];
+function mountReadOnly(run: Run, guest: InBoot, fileSystems: FileSystems) {
+  return run.step(
+    'mountRecoveryDisk',
+    (summary) =>
+      scripts.mountRecoveryDisk.executeWithOptions(summary('Mount the recovery disk read-only'), [
+        { ...guest, fileSystems },
+      ]),
+    (mounted) => mounted.mounts.map((m) => `${m.fsType} at ${m.recoveryMount}`).join(', '),
+  );
+}
 
-function copyAndVerify(run: Run, scene: BringBackScene, mounts: Mounts): Promise<CopyReceipt> {
-  const guest = { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId };
+function copyAndVerify(
+  run: Run,
+  guest: InBoot,
+  conflictPolicy: SyncSelection['conflictPolicy'],
+  mounts: Mounts,
+): Promise<CopyReceipt> {
   return run.step(
     'copyBack',
     async (summary) => {
-      await copyUntilDone(summary, guest, mounts, scene.selection.conflictPolicy);
+      await copyUntilDone(summary, guest, mounts, conflictPolicy);
       await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
-      return readReceipt(run, scene, summary);
+      return readReceipt(run, guest, summary);
     },
     (receipt) =>
       `${groupedNumber(receipt.filesCopied)} files, ${groupedNumber(receipt.bytesCopied)} bytes copied; all ${groupedNumber(receipt.filesSelected)} selected compared equal${receipt.filesKeptLive === 0 ? '' : ` or kept (${groupedNumber(receipt.filesKeptLive)})`}`,
   );
 }
 
-async function readReceipt(run: Run, scene: BringBackScene, summary: Summary): Promise<CopyReceipt> {
+async function readReceipt(run: Run, guest: InBoot, summary: Summary): Promise<CopyReceipt> {
   const receipt = await transfers.awaitVerification.executeWithOptions(
     summary('Wait until every copied file is compared'),
-    [{ run: run.id, regionId: scene.regionId, instanceId: scene.instanceId }],
+    [guest],
   );
   run.receipt = receipt;
   if (!receipt.verified) {
@@ -176,7 +233,7 @@ async function readReceipt(run: Run, scene: BringBackScene, summary: Summary): P
 
 async function copyUntilDone(
   summary: Summary,
-  guest: { run: string; regionId: string; instanceId: string },
+  guest: InBoot,
   mounts: Mounts,
   conflictPolicy: SyncSelection['conflictPolicy'],
 ): Promise<void> {
@@ -240,9 +297,10 @@ async function tryToRelease(run: Run, scene: BringBackScene): Promise<string | u
     const diskId = run.recoveryDiskId;
     const ref = refTo(run, scene, diskId);
     await run.step('releaseRecoveryDisk', async (summary) => {
-      if (run.hasBegun('mountRecoveryDisk')) {
+      if (run.hasBegun('mountRecoveryDisk') || run.recoveryDiskMayBeInUse) {
+        const serial = run.recoverySerial === undefined ? {} : { recoverySerial: run.recoverySerial };
         await scripts.unmountRecoveryDisk.executeWithOptions(summary('Unmount the recovery disk'), [
-          { run: run.id, regionId: scene.regionId, instanceId: scene.instanceId },
+          { ...inBoot(run, scene, undefined), ...serial },
         ]);
       }
       if (run.hasBegun('attachRecoveryDisk')) {

@@ -15,3 +15,11 @@ export function failureText(error: unknown): FailureText {
   if (isCancellation(error)) return { message: 'cancelled', kind: 'Cancelled' };
   return { message: rootCause(error) ?? String(error), kind: undefined };
 }
+
+/** What the guest script that refused calls the reason, such as `GuestRebooted`. */
+export function guestCode(error: unknown): string | undefined {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const details =
+    cause instanceof ApplicationFailure ? (cause.details?.[0] as { code?: unknown } | undefined) : undefined;
+  return typeof details?.code === 'string' ? details.code : undefined;
+}

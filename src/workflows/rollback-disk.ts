@@ -92,8 +92,9 @@ async function rollBack(run: Run, scene: Scene): Promise<RollbackResult> {
       await release();
       throw await endBeforeReset(run, scene, error);
     }
+    let bootId: string | undefined;
     try {
-      if (scene.startAfterwards) await startInstance(run, scene, guarded);
+      if (scene.startAfterwards) bootId = await startInstance(run, scene, guarded);
     } catch (error) {
       if (!isExpected(error)) throw error;
       await release();
@@ -103,7 +104,8 @@ async function rollBack(run: Run, scene: Scene): Promise<RollbackResult> {
       await release();
       return endWell(run, `${disk.id} is back at snapshot A (${input.snapshotId}). ${keptB(run)}`);
     }
-    return await bringDataBack(run, scene, bringBack, recovery, guarded, release);
+    const bootedScene = { ...bringBack, ...(bootId === undefined ? {} : { bootId }) };
+    return await bringDataBack(run, scene, bootedScene, recovery, guarded, release);
   } catch (error) {
     if (!(error instanceof UndoRequested)) throw error;
     await release();
@@ -213,21 +215,23 @@ async function resetDisk(run: Run, scene: Scene, guarded: Guarded): Promise<void
   );
 }
 
-async function startInstance(run: Run, { input, instance }: Scene, guarded: Guarded): Promise<void> {
+/** Answers which boot of the guest it is, when something asks the guest. */
+async function startInstance(run: Run, { input, instance }: Scene, guarded: Guarded): Promise<string | undefined> {
   const ref = { regionId: input.regionId, instanceId: instance.id };
   // The recovery disk carries the same file system ids as the original: it must not appear before the guest has booted.
   const awaitBooted = async (summary: Summary) => {
-    if (input.sync === undefined) return;
+    if (input.sync === undefined) return undefined;
     await waits.awaitAgentOnline.executeWithOptions(summary('Wait for the Cloud Assistant agent'), [ref]);
-    await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
+    const ready = await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
+    return ready.bootId;
   };
-  await guarded(
+  return guarded(
     'startInstance',
     () =>
       CancellationScope.nonCancellable(() =>
         run.step('startInstance', async (summary) => {
           await startAndAwaitRunning(summary, ref, starts);
-          await awaitBooted(summary);
+          return awaitBooted(summary);
         }),
       ),
     () => awaitBooted((text) => ({ summary: text })),

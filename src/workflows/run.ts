@@ -97,6 +97,9 @@ export class Run {
   safetySnapshotId: string | undefined;
   safetySnapshotSizeGiB = 0;
   recoveryDiskId: string | undefined;
+  recoverySerial: string | undefined;
+  /** A reboot may have mounted it elsewhere than the run does: to be looked at before it is detached. */
+  recoveryDiskMayBeInUse = false;
   gate: GateEvidence | undefined;
   receipt: CopyReceipt | undefined;
   undo: RollbackResult['undo'];

@@ -4,6 +4,7 @@ import type { GuestScripts, ScriptName } from '../../src/guest/scripts.ts';
 const pair = {
   partition: 1,
   fsType: 'ext4',
+  fsUuid: '3f6a2b6e-5f0e-4c8e-9a39-0d5a5f0c7e11',
   recoveryDevice: '/dev/disk/by-id/virtio-bp1rrrrrrrrrrrrrrrrr-part1',
   originalMount: '/data',
   paths: ['uploads'],
@@ -24,7 +25,12 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
     stacks: [],
   },
   'guest-ready': { bootId: '5f0e0b0e-0000-4000-8000-000000000000' },
-  'find-device': { originalDevice: '/dev/vdb', recoveryDevice: '/dev/vdc', fileSystems: [pair] },
+  'find-device': {
+    bootId: '5f0e0b0e-0000-4000-8000-000000000000',
+    originalDevice: '/dev/vdb',
+    recoveryDevice: '/dev/vdc',
+    fileSystems: [pair],
+  },
   mount: { mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] },
   'copy-start': { tool: 'rsync', alreadyRunning: false },
   'copy-status': { ...done, message: '' },

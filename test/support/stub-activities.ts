@@ -59,6 +59,7 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
   const pair = {
     partition: 1,
     fsType: 'ext4',
+    fsUuid: '3f6a2b6e-5f0e-4c8e-9a39-0d5a5f0c7e11',
     recoveryDevice: '/dev/disk/by-id/virtio-bp1rrrrrrrrrrrrrrrrr-part1',
     originalMount: '/data',
     paths: ['uploads'],
@@ -100,7 +101,12 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
     deleteRecoveryDisk: async () => ({ sent: true }),
     awaitRecoveryDiskGone: async () => undefined,
     awaitGuestReady: async () => ({ bootId: 'b' }),
-    findRecoveryDevice: async () => ({ originalDevice: '/dev/vdb', recoveryDevice: '/dev/vdc', fileSystems: [pair] }),
+    findRecoveryDevice: async () => ({
+      bootId: 'b',
+      originalDevice: '/dev/vdb',
+      recoveryDevice: '/dev/vdc',
+      fileSystems: [pair],
+    }),
     mountRecoveryDisk: async () => ({ mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] }),
     startCopy: async () => ({ tool: 'rsync', alreadyRunning: false }),
     awaitCopy: async () => ({ state: 'done', ...job }),

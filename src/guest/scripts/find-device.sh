@@ -38,60 +38,69 @@ rec=$DISK rec_link=$LINK
 read_disks
 read_mounts
 for i in "${!M_DEV[@]}"; do
-  if [[ ${DISK_OF[${M_DEV[i]}]-} == "$rec" && ${M_AT[i]} != "$RUN_DIR/mnt/"* ]]; then
-    refuse RecoveryDiskMounted "the recovery disk's ${M_SRC[i]} is already mounted at ${M_AT[i]}: unmount it there first"
-  fi
+  [[ ${M_AT[i]} != "$RUN_DIR/mnt/"* ]] && on_disk "$i" "$rec" || continue
+  for ((k = 0; k < IN[paths.#]; k++)); do
+    [[ ${IN[paths.$k]}/ != "${M_AT[i]%/}/"* ]] || refuse OriginalDisplaced \
+      "the recovery disk's ${M_SRC[i]} is mounted at ${M_AT[i]}, in place of the original: what was written there since is on the recovery disk only; stop what writes there, save it, unmount it, mount the original there, then try again"
+  done
+  refuse RecoveryDiskMounted "the recovery disk's ${M_SRC[i]} is already mounted at ${M_AT[i]}: unmount it there first"
 done
 
-declare -A AT=() TYPE=() PATHS=()
+declare -A AT=() TYPE=() PATHS=() DEVICE=() VOLUMES=()
 for ((k = 0; k < IN[paths.#]; k++)); do
   locate "${IN[paths.$k]}" "$orig" || refuse "$WHY_CODE" "$WHY"
-  if [[ ! ${AT[$PART]-} ]]; then AT[$PART]=${M_AT[MOUNT]} TYPE[$PART]=${M_TYPE[MOUNT]}; fi
+  key=$PART/$VOLUME_UUID/$SUBVOLUME
+  if [[ ! ${AT[$key]-} ]]; then
+    AT[$key]=${M_AT[MOUNT]} TYPE[$key]=${M_TYPE[MOUNT]} DEVICE[$key]=/dev/$NODE_NAME VOLUMES[$key]=$VOLUME
+  fi
   js "$REL"
-  PATHS[$PART]=${PATHS[$PART]:+${PATHS[$PART]},}$REPLY
+  PATHS[$key]=${PATHS[$key]:+${PATHS[$key]},}$REPLY
 done
 
-probe() {
-  local line
-  FS_TYPE= FS_UUID=
-  while read -r line; do
-    case $line in
-      TYPE=*) FS_TYPE=${line#*=} ;;
-      UUID=*) FS_UUID=${line#*=} ;;
-    esac
-  done < <(blkid -p -o export -- "$1")
-}
-node_of() {
-  local f p
-  NODE=
-  (($2 > 0)) || NODE=/dev/$1
-  for f in "/sys/block/$1/$1"*/partition; do
-    read -r p <"$f"
-    if ((p == $2)); then
-      f=${f%/partition}
-      NODE=/dev/${f##*/}
-    fi
-  done
-}
+# What is seen of a file system, for a refusal.
+seen() { echo "${1:-no file system} ${2:-}${3:+ labelled $3}, $(($4 / 2048)) MiB from sector $5"; }
 out=
-for n in "${!AT[@]}"; do
+for key in "${!AT[@]}"; do
+  IFS=/ read -r n volume_uuid subvolume <<<"$key"
   LINK=$rec_link
   ((n == 0)) || LINK+=-part$n
   while node_of "$rec" "$n" && [[ ! -b $NODE || ! $LINK -ef $NODE ]] && ((SECONDS < deadline)); do sleep 0.3; done
-  [[ -b $NODE ]] || refuse LayoutMismatch "the recovery disk has no partition $n, where the original has ${AT[$n]}"
+  [[ -b $NODE ]] || refuse LayoutMismatch "the recovery disk has no partition $n, where the original has ${AT[$key]}"
   [[ $LINK -ef $NODE ]] || own_link "${IN[recoverySerial]}-part$n" "$NODE"
+  rec_node=$NODE rec_start=$START rec_sectors=$SECTORS
   probe "$NODE"
-  rec_type=$FS_TYPE rec_uuid=$FS_UUID
+  rec_type=$FS_TYPE rec_uuid=$FS_UUID rec_label=$FS_LABEL
   node_of "$orig" "$n"
-  probe "$NODE"
-  [[ $rec_type != @(LVM2_member|crypto_LUKS|linux_raid_member|btrfs) ]] ||
-    refuse UnsupportedLayout "partition $n of the recovery disk is $rec_type, which is not supported"
-  [[ $rec_type == "${TYPE[$n]}" && $rec_uuid && $rec_uuid == "$FS_UUID" ]] || refuse LayoutMismatch \
-    "partition $n: the original's at ${AT[$n]} is ${TYPE[$n]} $FS_UUID, the recovery disk's is ${rec_type:-no file system} $rec_uuid"
+  orig_sectors=$SECTORS
+  probe "${DEVICE[$key]}"
+  if [[ $volume_uuid ]]; then
+    [[ $rec_type == LVM2_member ]] || refuse LayoutMismatch \
+      "partition $n: the original's is a physical volume of LVM, the recovery disk's is ${rec_type:-no file system}"
+    # By the volume's own id: name and id of the group are the run's once the copy was mounted.
+    names= found=
+    while read -r id name; do
+      names+=" $name"
+      [[ $id != "$volume_uuid" ]] || found=1
+    done < <(lvm_on "$rec_node" lvs --noheadings -o lv_uuid,lv_name)
+    [[ $found ]] || refuse LayoutMismatch \
+      "partition $n: the original's at ${AT[$key]} is the logical volume ${VOLUMES[$key]} ($volume_uuid), and the recovery disk has${names:- no logical volume}, none of them with that id"
+  else
+    own_fsid "$n"
+    # Sizes are shown and not compared: between snapshot A and B partition and file system may have been grown.
+    [[ $rec_start == "$START" && $rec_type == "${TYPE[$key]}" && $rec_uuid &&
+      ($rec_uuid == "$FS_UUID" || ($rec_type == btrfs && $rec_uuid == "$OWN_FSID")) ]] || refuse LayoutMismatch \
+      "partition $n: the original's at ${AT[$key]} is $(seen "${TYPE[$key]}" "$FS_UUID" "$FS_LABEL" "$orig_sectors" "$START"), the recovery disk's is $(seen "$rec_type" "$rec_uuid" "$rec_label" "$rec_sectors" "$rec_start")"
+  fi
   js "$LINK" && l=$REPLY
-  js "${AT[$n]}" && a=$REPLY
-  out+=${out:+,}"{\"partition\":$n,\"fsType\":\"$rec_type\",\"recoveryDevice\":$l,\"originalMount\":$a,\"paths\":[${PATHS[$n]}]}"
+  js "${AT[$key]}" && a=$REPLY
+  more=
+  [[ ! $volume_uuid ]] || more+=",\"volume\":\"${VOLUMES[$key]}\",\"volumeUuid\":\"$volume_uuid\""
+  if [[ ${TYPE[$key]} == btrfs ]]; then
+    js "/${subvolume#/}"
+    more+=",\"subvolume\":$REPLY"
+  fi
+  out+=${out:+,}"{\"partition\":$n,\"fsType\":\"${TYPE[$key]}\",\"fsUuid\":\"$FS_UUID\"$more,\"recoveryDevice\":$l,\"originalMount\":$a,\"paths\":[${PATHS[$key]}]}"
 done
 js "$orig_link" && o=$REPLY
 js "$rec_link" && r=$REPLY
-answer "{\"originalDevice\":$o,\"recoveryDevice\":$r,\"fileSystems\":[$out]}"
+answer "{\"bootId\":\"$BOOT\",\"originalDevice\":$o,\"recoveryDevice\":$r,\"fileSystems\":[$out]}"

@@ -13,5 +13,4 @@ if [[ -d /run/systemd/system ]]; then
     sleep 1
   done
 fi
-read -r boot_id </proc/sys/kernel/random/boot_id
-answer "{\"bootId\":\"$boot_id\"}"
+answer "{\"bootId\":\"$BOOT\"}"

@@ -161,6 +161,10 @@ J=${J%.}
 json_value ''
 RUN=${IN[run]-none}
 [[ $RUN =~ ^[a-z0-9-]{1,64}$ ]] || bad_input 'run is not [a-z0-9-]{1,64}'
+# What was found and mounted before a reboot is not what is there after it: fstab may have taken the copy for the original.
+read -r BOOT </proc/sys/kernel/random/boot_id
+[[ ${IN[bootId]:-$BOOT} == "$BOOT" ]] || refuse GuestRebooted \
+  'the guest was rebooted while the recovery disk was attached, which may have mounted it in place of the original: see what is mounted (findmnt) before anything is copied, then try again'
 RUN_DIR=$BASE/$RUN
 STAGE=.ecs-rollback-$RUN
 
@@ -173,18 +177,18 @@ lock() {
   done
 }
 
-# M_DEV M_ROOT M_AT M_OPTS M_TYPE M_SRC: the mounts as the kernel has them, in mount order.
+# M_ID M_DEV M_ROOT M_AT M_OPTS M_TYPE M_SRC M_SUPER: the mounts as the kernel has them, in mount order.
 read_mounts() {
   local id parent dev root at opts rest
-  M_DEV=() M_ROOT=() M_AT=() M_OPTS=() M_TYPE=() M_SRC=()
+  M_ID=() M_DEV=() M_ROOT=() M_AT=() M_OPTS=() M_TYPE=() M_SRC=() M_SUPER=()
   while read -r id parent dev root at opts rest; do
     rest=" $rest"
     rest=${rest#* - }
     printf -v at '%b' "${at//\\/\\0}"
     printf -v root '%b' "${root//\\/\\0}"
-    M_DEV+=("$dev") M_ROOT+=("$root") M_AT+=("$at") M_OPTS+=("$opts") M_TYPE+=("${rest%% *}")
+    M_ID+=("$id") M_DEV+=("$dev") M_ROOT+=("$root") M_AT+=("$at") M_OPTS+=("$opts") M_TYPE+=("${rest%% *}")
     rest=${rest#* }
-    M_SRC+=("${rest%% *}")
+    M_SRC+=("${rest%% *}") M_SUPER+=("${rest#* }")
   done </proc/self/mountinfo
 }
 

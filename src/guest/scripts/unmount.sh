@@ -1,5 +1,6 @@
-# Ends the run's own jobs, unmounts what the run mounted, removes its folders and its staging folders. Never lazily:
-# a file system that somebody still uses must not be detached under them.
+# Ends the run's own jobs, unmounts what the run mounted, hides the copy's volume groups, removes its folders and its staging
+# folders. Never lazily: a file system that somebody still uses must not be detached under them, nor a recovery disk that
+# is mounted elsewhere (a reboot may have put it in the original's place).
 need run
 lock
 for job in copy verify; do
@@ -27,9 +28,21 @@ for m in "${!M_AT[@]}"; do
   done
   count=$((count + 1))
 done
+close_groups
+[[ ! $LEFT ]] || fail Busy "$LEFT of the recovery disk cannot be deactivated: something in the guest still uses it"
+if [[ ${IN[recoverySerial]-} ]]; then
+  candidates "${IN[recoverySerial]}"
+  read_disks
+  read_mounts
+  for m in "${!M_AT[@]}"; do
+    for disk in "${!CAND[@]}"; do
+      ! on_disk "$m" "$disk" || refuse RecoveryDiskMounted "the recovery disk's ${M_SRC[m]} is mounted at ${M_AT[m]}, and not by this run: what was written there since is on the recovery disk only; save it, unmount it, then try again"
+    done
+  done
+fi
 for m in "${!M_AT[@]}"; do
   dir=${M_AT[m]%/}/$STAGE
-  [[ ${M_TYPE[m]} == @(ext[234]|xfs) && -d $dir && ! -L $dir ]] && remove_stage "${M_AT[m]}"
+  [[ ${M_TYPE[m]} == @(ext[234]|xfs|btrfs) && -d $dir && ! -L $dir ]] && remove_stage "${M_AT[m]}"
 done
 rm -rf --one-file-system -- "$RUN_DIR"
 [[ ! -e $RUN_DIR ]] || fail GuestError "$RUN_DIR could not be removed"

@@ -39,7 +39,7 @@ describe('guestScript', () => {
     const files = readdirSync(new URL('../../../src/guest/scripts/', import.meta.url)).map((file) =>
       file.replace(/\.sh$/, ''),
     );
-    expect(files.filter((file) => !['lib', 'disks', 'job', 'tree', 'freezer'].includes(file)).sort()).toEqual(
+    expect(files.filter((file) => !['lib', 'disks', 'group', 'job', 'tree', 'freezer'].includes(file)).sort()).toEqual(
       [...names].sort(),
     );
   });
