@@ -117,10 +117,18 @@ describe(`in a ${kind} guest`, () => {
       const input = finding('run-find', [`${root}/rich-rsync`, `${root}//other/`]);
       const found = await guest.ok('find-device', input);
       expect(found).toEqual({
+        bootId: (await guest.sh('cat /proc/sys/kernel/random/boot_id')).trim(),
         originalDevice: `/dev/disk/by-id/virtio-${serialOf(original)}`,
         recoveryDevice: `/dev/disk/by-id/virtio-${serialOf(recovery)}`,
         fileSystems: [
-          { partition, fsType, recoveryDevice: node(recovery), originalMount: root, paths: ['rich-rsync', 'other'] },
+          {
+            partition,
+            fsType,
+            fsUuid: (await guest.sh(`blkid -p -s UUID -o value ${node(original)}`)).trim(),
+            recoveryDevice: node(recovery),
+            originalMount: root,
+            paths: ['rich-rsync', 'other'],
+          },
         ],
       });
       expect(await guest.ok('find-device', input)).toEqual(found);
