@@ -169,6 +169,11 @@ const routes: Record<string, Route> = {
       };
       error.end();
     }
+    const afterEffect = fields.boolean('afterEffect');
+    if (afterEffect !== undefined) {
+      if (error === undefined) throw new BadRequest('afterEffect says when the error is answered: error is missing');
+      rule.afterEffect = afterEffect;
+    }
     const delayMs = fields.number('delayMs');
     if (delayMs !== undefined) rule.delayMs = delayMs;
     const delayAfterMs = fields.number('delayAfterMs');

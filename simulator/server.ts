@@ -122,20 +122,20 @@ class ApiFront {
         request.socket.destroy();
         return;
       }
-      if (fault?.error !== undefined) {
-        throw new ApiError(fault.error.code, fault.error.status, fault.error.message, fault.error.retryAfterMs);
-      }
+      const { error } = fault ?? {};
+      if (error !== undefined && fault?.afterEffect !== true) throw faultOf(error);
       this.throttle(action);
       answer = await this.run({ action, wire, time, requestId }, signed, fault?.delayAfterMs ?? 0);
+      if (error !== undefined) answer = { ...answer, ...failure(faultOf(error), region) };
     } catch (error) {
       answer = failure(error, region);
     }
     const answered = fault?.answer !== 'lost';
+    const { code, status } = answer;
     if (answer.record === undefined) {
-      const { code, status } = answer;
       calls.add({ ...logged({ action, wire, time, requestId }), code, status, tookEffect: false, answered });
     } else {
-      calls.amend(answer.record, { answered });
+      calls.amend(answer.record, { code, status, answered });
     }
     if (!answered) {
       request.socket.destroy();
@@ -291,6 +291,9 @@ function readRequest(request: IncomingMessage, target: string, body: Buffer): Si
   }
   return { method, target, headers, body, parameters: new Map(pairs) };
 }
+
+const faultOf = ({ code, status, message, retryAfterMs }: NonNullable<FaultRule['error']>): ApiError =>
+  new ApiError(code, status, message, retryAfterMs);
 
 function failure(error: unknown, region: Region): Answer {
   if (error instanceof ApiError) {

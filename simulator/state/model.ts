@@ -221,6 +221,8 @@ export interface FaultRule {
   times: number;
   hits: number;
   error?: { code: string; status: number; message: string; retryAfterMs?: number };
+  /** The error is answered although the call has taken effect, as an earlier copy of the request would make it. */
+  afterEffect?: boolean;
   /** Real milliseconds before anything is done. */
   delayMs?: number;
   /** Real milliseconds between the effect and the answer; a second call with the same ClientToken is refused meanwhile. */

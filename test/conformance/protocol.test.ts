@@ -219,6 +219,19 @@ describe.skipIf(live)('faults of the control API', () => {
     expect(await stopped()).toBe('Stopped');
   });
 
+  it('an error although the call took effect, as an earlier copy of the request would have it', async () => {
+    const error = { code: 'InternalError', status: 500 };
+    await control(service, 'POST', 'faults', { action: 'CreateSnapshot', error, afterEffect: true });
+    const { dataDiskId } = service.scene;
+    const request = new ecs.CreateSnapshotRequest({ diskId: dataDiskId, clientToken: 'after-effect' });
+    expect((await refusalOf(service.client.createSnapshot(request))).code).toBe('InternalError');
+    const { calls } = await control<{ calls: CallRecord[] }>(service, 'GET', 'calls');
+    const made = calls.find(({ parameters }) => parameters['ClientToken'] === 'after-effect');
+    expect(made).toMatchObject({ code: 'InternalError', status: 500, tookEffect: true, answered: true });
+    expect((await service.client.createSnapshot(request)).body?.snapshotId).toBe(made?.createdId);
+    await expect(control(service, 'POST', 'faults', { action: '*', afterEffect: true })).rejects.toThrow(/afterEffect/);
+  });
+
   it('a refused connection: no effect; garbage and delay', async () => {
     await control(service, 'POST', 'faults', { action: 'StartInstance', answer: 'refused' });
     const start = new ecs.StartInstanceRequest({ instanceId: service.scene.instanceId });
