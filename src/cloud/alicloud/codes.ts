@@ -249,6 +249,7 @@ export const CODE_ROWS: readonly CodeRow[] = [
     'ServiceUnavailable.RegionMaintaining',
     'LimitedOperation.ServiceUnavailable',
   ]),
+  ...rows('transient', 'the service could not make it this time', ['CreateSnapshot.Failed']),
   ...rows(
     'transient',
     'Cloud Assistant could not hand the command out; the ClientToken keeps it single',
