@@ -140,7 +140,7 @@ describe('one rollback, every reply lost', () => {
     expect(await cloud.run(() => cloud.activities.awaitResetEnded(resetInput()))).toEqual({ diskSizeGiB: 20 });
   });
 
-  test('CreateDisk makes one disk, like the original, from B', async () => {
+  const createDisk = (of: typeof identity) => {
     const like: PlannedDisk = {
       id: cloud.diskId,
       sizeGiB: 20,
@@ -151,15 +151,12 @@ describe('one rollback, every reply lost', () => {
       encrypted: false,
       serial: '',
     };
-    const { result, effective } = await withLostReply('CreateDisk', () =>
-      cloud.activities.createRecoveryDisk({
-        ...identity,
-        regionId: cloud.regionId,
-        snapshotId: safetySnapshotId,
-        snapshotSizeGiB: 20,
-        like,
-      }),
-    );
+    const from = { regionId: cloud.regionId, snapshotId: safetySnapshotId, snapshotSizeGiB: 20 };
+    return cloud.activities.createRecoveryDisk({ ...of, ...from, like });
+  };
+
+  test('CreateDisk makes one disk, like the original, from B', async () => {
+    const { result, effective } = await withLostReply('CreateDisk', () => createDisk(identity));
     recoveryDiskId = result.diskId;
     expect(effective).toBe(1);
     expect(await cloud.run(() => cloud.activities.findRecoveryDisk({ ...identity, regionId: cloud.regionId }))).toEqual(
@@ -169,6 +166,17 @@ describe('one rollback, every reply lost', () => {
     );
     const ready = await cloud.run(() => cloud.activities.awaitRecoveryDiskAvailable(recoveryRef()));
     expect(ready).toEqual({ serial: recoveryDiskId.replace('d-', ''), sizeGiB: 20 });
+  });
+
+  test('CreateDisk makes one disk although the first call arrives after the second: the ClientToken is the same', async () => {
+    const another = { ...identity, run: 'another-run' };
+    await cloud.control('POST', 'faults', { action: 'CreateDisk', delayMs: 1_500 });
+    const late = cloud.run(() => createDisk(another));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { diskId } = await cloud.run(() => createDisk(another), { attempt: 2 });
+    expect(await late).toMatchObject({ diskId });
+    expect((await cloud.calls('CreateDisk')).filter((call) => call.createdId === diskId)).toHaveLength(1);
+    expect((await cloud.calls('CreateDisk')).filter((call) => call.tookEffect)).toHaveLength(2);
   });
 
   test('StartInstance is sent once', async () => {

@@ -5,7 +5,7 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { leaseActivities } from '../../src/activities/lease.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
-import { FAILURE } from '../../src/contract/messages.ts';
+import { ACTIVITY_FAILURE, FAILURE } from '../../src/contract/messages.ts';
 import { hanging, REQUEST, reportOf, runRollback } from '../support/rollback-run.ts';
 import { INSTANCE } from '../support/stub-activities.ts';
 import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
@@ -69,6 +69,19 @@ test('a second run waits when asked to, looks again, and goes on when the first 
       'stopInstance',
     ]);
   });
+});
+
+test('a lease that was ended by hand closes the gate', async () => {
+  const { failure, calls } = await runRollback(env, {
+    awaitSnapshotAccomplished: async () => {
+      await env.client.workflow.getHandle(leaseWorkflowId(INSTANCE)).terminate('by hand');
+      return { createdAt: '2026-11-22T02:01:00Z', sizeGiB: 20 };
+    },
+  });
+  expect(failure).toMatchObject({ type: FAILURE.failedBeforeReset });
+  expect(reportOf(failure)).toMatchObject({ failureKind: ACTIVITY_FAILURE.gateClosed, resetHappened: 'no' });
+  expect(calls).not.toContain('resetDisk');
+  expect(calls).toContain('startInstance');
 });
 
 test('a cancel while it is waited for changes nothing', async () => {
