@@ -24,15 +24,21 @@ export interface ActivityDependencies {
   readonly leasePollMs?: number;
   /** Milliseconds between two tries to start an instance that finds no capacity. Default: 60,000. */
   readonly noStockRetryMs?: number;
+  /**
+   * Milliseconds that a plan waits for the guest. Default: 45,000, half of what an attempt may take; a guest that takes longer
+   * is not one to trust a copy to.
+   */
+  readonly guestPatienceMs?: number;
 }
 
 export type Activities = ReturnType<typeof createActivities>;
 
 export function createActivities(dependencies: ActivityDependencies) {
   const { ecs, poller, settleIntervalMs, copyPollMs, leasePollMs = 2_000, noStockRetryMs } = dependencies;
+  const { guestPatienceMs = 45_000 } = dependencies;
   const guest = createGuestRunner(ecs, poller);
   const activities = {
-    ...planningActivities(ecs, guest),
+    ...planningActivities(ecs, guest, { guestPatienceMs }),
     ...instanceActivities(ecs, poller),
     ...snapshotActivities(ecs, poller),
     ...resetActivities(ecs, poller, { settleIntervalMs }),

@@ -22,12 +22,9 @@ import { otherRunsOn } from './other-runs.ts';
 /** Of the `reads` policy: what passes by itself is left to a next attempt, while there is one. */
 const ATTEMPTS = 3;
 const PASSES: ReadonlySet<CloudErrorKind> = new Set(['throttled', 'transient', 'unreachable', 'notReady']);
-/** Half of an attempt; a guest that takes longer is not one to trust a copy to. */
-const GUEST_PATIENCE_MS = 45_000;
-
 type Planned = RollbackInput | SyncInput;
 
-export function planningActivities(ecs: Ecs, guest: GuestRunner) {
+export function planningActivities(ecs: Ecs, guest: GuestRunner, options: { guestPatienceMs: number }) {
   /** In as few rounds as what each read must know allows; the reads of a round run beside each other. */
   async function observe(input: Planned): Promise<Observed> {
     const region = ecs.region(input.regionId);
@@ -96,7 +93,10 @@ export function planningActivities(ecs: Ecs, guest: GuestRunner) {
       return {};
     }
     const ref = { regionId: input.regionId, instanceId: instance.id, originalSerial: disk.serial };
-    const giveUp = AbortSignal.timeout(GUEST_PATIENCE_MS);
+    const tooLong = AbortSignal.timeout(options.guestPatienceMs);
+    // When one of the two scripts has failed, nobody waits for the other.
+    const end = new AbortController();
+    const giveUp = AbortSignal.any([tooLong, end.signal]);
     try {
       const [look, paths] = await Promise.all([
         guest.lookAround(ref, giveUp),
@@ -104,9 +104,13 @@ export function planningActivities(ecs: Ecs, guest: GuestRunner) {
       ]);
       return { guest: look, paths };
     } catch (error) {
-      const why = guestSilence(error, giveUp);
+      const why = tooLong.aborted
+        ? { message: `no answer within ${options.guestPatienceMs / 1_000} s`, passes: false }
+        : guestSilence(error);
       if (why === undefined || (why.passes && needsGuest(input) && !isLastAttempt())) throw error;
       return { guestSilence: why.message };
+    } finally {
+      end.abort();
     }
   }
 
@@ -151,8 +155,7 @@ async function answerOf(dryRun: Promise<CloudError | undefined>): Promise<DryRun
 }
 
 /** Undefined for what is no word on the guest, such as a cancel. */
-function guestSilence(error: unknown, giveUp: AbortSignal): { message: string; passes: boolean } | undefined {
-  if (giveUp.aborted) return { message: `no answer within ${GUEST_PATIENCE_MS / 1_000} s`, passes: false };
+function guestSilence(error: unknown): { message: string; passes: boolean } | undefined {
   if (error instanceof CloudError && error.kind !== 'credentials') {
     return { message: error.message, passes: PASSES.has(error.kind) };
   }

@@ -361,6 +361,18 @@ describe('what cannot be read', () => {
     expect(about(await planned({ sync }), 'GuestNotAnswering')).toContain('allow ecs:RunCommand');
   });
 
+  test('of a guest that does not come to an end is waited for only so long', async () => {
+    await cloud.control('DELETE', 'guest-answers');
+    await cloud.control('POST', 'guest-answers', { output: '{}', delayMs: 30_000 });
+    await cloud.freeze();
+    try {
+      expect(about(await planned(), 'GuestNotChecked')).toContain('no answer within 3 s');
+      expect(found(await planned({ sync: { paths: ['/data/uploads'] } }))).toContain('blocker GuestNotAnswering');
+    } finally {
+      await cloud.thaw();
+    }
+  });
+
   test('of a sync is judged alike', async () => {
     await fault('DescribeInstances', 'Forbidden.RAM');
     const sync = syncInputSchema.parse({

@@ -70,6 +70,7 @@ export async function simulatedCloud(options: { speed?: number } = {}): Promise<
     copyPollMs: 20,
     leasePollMs: 20,
     noStockRetryMs: 1_234,
+    guestPatienceMs: 3_000,
   });
   const control = async <T>(method: string, path: string, body?: object): Promise<T> => {
     const response = await fetch(`${controlUrl}/${path}`, {
