@@ -1,7 +1,7 @@
 /** Every finding of the plan: a world in which it appears, and one – the same but for what it is about – in which it does not. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { RollbackInput, SyncInput } from '../../../../src/contract/rollback.ts';
+import type { RollbackInput, RollbackPlan, SyncInput } from '../../../../src/contract/rollback.ts';
 import { PLAN_CODES, type PlanCode } from '../../../../src/domain/plan/findings.ts';
 import { planRollback, planSync } from '../../../../src/domain/plan/index.ts';
 import type { Observed } from '../../../../src/domain/plan/observed.ts';
@@ -190,7 +190,11 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
       seen: { dryRuns: { ResetDisk: refusal('InvalidOperation.DiskResetInProgress') } },
     },
   ],
-  DiskLocked: { seen: { disk: { ...disk, locks: ['security'] } } },
+  DiskLocked: {
+    seen: { disk: { ...disk, locks: ['security'] } },
+    // Of a reason that is not known to forbid a reset, the dry run says more.
+    unless: { seen: { disk: { ...disk, locks: ['something-new'] } } },
+  },
   DiskInArrears: { seen: { disk: { ...disk, locks: ['financial'] } } },
   DiskCategoryUnsupported: { seen: { disk: { ...disk, category: 'local_ssd_pro' } } },
   DiskGrownSince: { severity: 'warning', seen: { disk: { ...disk, sizeGiB: 40 } }, says: /from 20 to 40 GiB/ },
@@ -449,7 +453,7 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
   },
   FreezeImpossible: [
     { input: frozen, seen: { guest: { ...guest, canFreeze: false } }, says: /no fsfreeze/ },
-    { input: frozen, seen: onSystemDisk, says: /system disk/ },
+    { input: frozen, seen: onSystemDisk, says: /system disk/, unless: { input: hot, seen: onSystemDisk } },
     { input: frozen, seen: { instance: { ...instance, osType: 'windows' }, guest: undefined }, says: /Windows/ },
     // Nothing is frozen of a stopped instance.
     { input: frozen, seen: { guest: { ...guest, canFreeze: false } }, unless: { input: frozen, seen: stopped } },
@@ -529,6 +533,31 @@ it('a healthy world has the data-loss window to tell and nothing else', () => {
     'GuestNotChecked',
     'DataLossWindow',
   ]);
+});
+
+it('what could not be read, or was not asked, is not said to be missing', () => {
+  const unread = (part: 'disk' | 'snapshot' | 'snapshotsOfDisk' | 'instance' | 'agent', over: Partial<Observed>) =>
+    planRollback(withPaths, { ...healthy, ...over, unread: [{ part, message: 'DescribeX: no' }] }).findings;
+  const codes = (findings: RollbackPlan['findings']) => findings.map(({ code }) => code);
+  expect(codes(unread('disk', { disk: undefined, guest: undefined }))).not.toContain('DiskNotFound');
+  expect(codes(unread('snapshot', { snapshot: undefined }))).not.toContain('SnapshotNotFound');
+  expect(codes(unread('instance', { instance: undefined }))).not.toContain('InstanceNotFound');
+  expect(unread('agent', { agent: undefined, guest: undefined, paths: undefined })).toMatchObject([
+    { code: 'NotReadable' },
+    { code: 'GuestNotChecked', fact: expect.stringMatching(/agent could not be read/) },
+    { code: 'PathsNotChecked' },
+    { code: 'DataLossWindow' },
+  ]);
+  const foreign = { ...snapshot, sourceDiskId: OTHER_DISK };
+  expect(
+    unread('snapshotsOfDisk', { snapshotsOfDisk: [], snapshot: foreign }).find(
+      ({ code }) => code === 'SnapshotOfAnotherDisk',
+    )?.remedy,
+  ).toContain('could not be read');
+  const detached = { disk: { ...disk, status: 'Available', attachedTo: [] }, instance: undefined };
+  const bare = { ...healthy, ...detached, otherRuns: undefined, offers: undefined, guest: undefined, paths: undefined };
+  expect(codes(planRollback(withPaths, bare).findings)).toEqual(['DiskNotAttached', 'DataLossWindow']);
+  expect(codes(planSync(syncOnly, bare).findings)).toEqual(['DiskNotAttached']);
 });
 
 it('what the guest calls things does not break the line', () => {
