@@ -25,6 +25,8 @@ const call = (action: string, over: Partial<CallRecord> = {}): CallRecord => ({
   answered: true,
   ...over,
 });
+/** What the plan asks. */
+const DRY_RUN = call('ResetDisk', { tookEffect: false, parameters: { DryRun: 'true' } });
 const broken = (claims: readonly Claim[]): string[] => claims.filter(({ holds }) => !holds).map(({ claim }) => claim);
 
 it('there are five stories', () => {
@@ -45,7 +47,7 @@ describe('cancel', () => {
     first: {
       run: ended,
       preview: 'Start the instance again and end the run; the disk stays as it is.',
-      calls: [call('StopInstance'), call('CreateSnapshot'), call('StartInstance')],
+      calls: [DRY_RUN, call('StopInstance'), call('CreateSnapshot'), call('StartInstance')],
       power: 'Running',
     },
     second: {
