@@ -73,9 +73,10 @@ test('a second run waits when asked to, looks again, and goes on when the first 
 
 test('a lease that was ended by hand closes the gate', async () => {
   const { failure, calls } = await runRollback(env, {
-    awaitSnapshotAccomplished: async () => {
-      await env.client.workflow.getHandle(leaseWorkflowId(INSTANCE)).terminate('by hand');
-      return { createdAt: '2026-11-22T02:01:00Z', sizeGiB: 20 };
+    // Early, so that the run surely has heard of it at the gate.
+    stopInstance: async () => {
+      await env.client.workflow.getHandle(leaseWorkflowId(INSTANCE)).signal('release');
+      return { sent: true };
     },
   });
   expect(failure).toMatchObject({ type: FAILURE.failedBeforeReset });
