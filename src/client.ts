@@ -31,6 +31,13 @@ import {
   rollbackWorkflowId,
   syncWorkflowId,
 } from './contract/ids.ts';
+import {
+  type ChoiceRequest,
+  choiceSchema,
+  type LookRequest,
+  type LookResult,
+  lookSchema,
+} from './contract/selection.ts';
 import { SEARCH_ATTRIBUTES, STATUS_QUERY, UPDATE, WORKFLOW_TYPE } from './contract/messages.ts';
 import {
   type ApprovalRequest,
@@ -72,6 +79,8 @@ const RPC_DEADLINE_MS = 10_000;
 const QUERY_DEADLINE_MS = 5_000;
 /** A busy worker may take seconds to replay a long run before it can answer. */
 const UPDATE_DEADLINE_MS = 15_000;
+/** A script in the guest, with the agent's own delays. */
+const LOOK_DEADLINE_MS = 60_000;
 
 // Of temporal.api.enums.v1.TaskQueueType.
 const WORKFLOW_TASK_QUEUE = 1;
@@ -294,6 +303,27 @@ export class RollbackClient {
     return this.tell(id, UPDATE.pause, parse(pauseSchema, request));
   }
 
+  /** Says what to bring back to a run that waits for it with the copy mounted. */
+  async select(id: string, request: ChoiceRequest): Promise<RunView> {
+    return this.tell(id, UPDATE.select, parse(choiceSchema, request));
+  }
+
+  /** Looks into the copy of a run that waits for a selection. Changes nothing. */
+  async look(id: string, request: LookRequest): Promise<LookResult> {
+    const view = await this.view(id);
+    const { waitingFor } = view.status ?? {};
+    if (view.execution !== 'running' || (view.status !== undefined && waitingFor?.kind !== 'selection')) {
+      throw new ClientError(
+        'refused',
+        `${view.workflowId} does not wait for a selection: there is no copy to look into`,
+        {
+          workflowId: view.workflowId,
+        },
+      );
+    }
+    return this.update<LookResult>(view, UPDATE.look, parse(lookSchema, request), LOOK_DEADLINE_MS);
+  }
+
   async resume(id: string, request: PauseRequest): Promise<RunView> {
     return this.tell(id, UPDATE.resume, parse(pauseSchema, request));
   }
@@ -322,6 +352,15 @@ export class RollbackClient {
   /** Sends one update to an open run that a worker answers for. Resolves to the run as it is after it. */
   private async tell(id: string, update: string, argument: unknown): Promise<RunView> {
     const view = await this.view(id);
+    return { ...view, status: await this.update<RunStatus>(view, update, argument) };
+  }
+
+  private async update<R>(
+    view: RunView,
+    update: string,
+    argument: unknown,
+    deadlineMs = UPDATE_DEADLINE_MS,
+  ): Promise<R> {
     const { workflowId, runId } = view;
     if (view.execution !== 'running') throw endedAlready(view, update);
     // Without a worker the update would be kept for one that starts later, when nobody expects it any more.
@@ -331,13 +370,13 @@ export class RollbackClient {
     const handle = this.temporal.workflow.getHandle(workflowId, runId);
     const send = async () => {
       try {
-        return await handle.executeUpdate<RunStatus, [unknown]>(update, { args: [argument] });
+        return await handle.executeUpdate<R, [unknown]>(update, { args: [argument] });
       } catch (error) {
         throw this.updateError(error, view, update);
       }
     };
     try {
-      return { ...view, status: await this.call(send, { workflowId, deadlineMs: UPDATE_DEADLINE_MS }) };
+      return await this.call(send, { workflowId, deadlineMs });
     } catch (error) {
       if (!(error instanceof ClientError) || error.kind !== 'notFound') throw error;
       // It was there a moment ago.

@@ -3,6 +3,7 @@ import { cancelled, heartbeat, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import type { CopyReceipt, SyncSelection } from '../contract/rollback.ts';
+import type { LookRequest, LookResult } from '../contract/selection.ts';
 import type {
   CopyStartResult,
   CopyStatusResult,
@@ -101,13 +102,20 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       return guest.run(input, 'mount', { ...runOf(input), fileSystems: input.fileSystems }, SHORT);
     },
 
+    /** What is on the mounted copy, and how it differs from what is live. */
+    async lookIntoCopy(input: GuestStep & LookRequest & { mounts: MountResult['mounts'] }): Promise<LookResult> {
+      const { regionId: _, instanceId: __, ...look } = input;
+      return guest.run(input, 'look-into-copy', { ...look, ...runOf(input) }, { ...SHORT, look: true });
+    },
+
     async startCopy(
-      input: GuestStep & { mounts: MountResult['mounts']; conflictPolicy: SyncSelection['conflictPolicy'] },
+      input: GuestStep & Pick<SyncSelection, 'conflictPolicy' | 'into'> & { mounts: MountResult['mounts'] },
     ): Promise<CopyStartResult> {
+      const { mounts, conflictPolicy, into } = input;
       return guest.run(
         input,
         'copy-start',
-        { ...runOf(input), mounts: input.mounts, conflictPolicy: input.conflictPolicy },
+        { ...runOf(input), mounts, conflictPolicy, ...(into === undefined ? {} : { into }) },
         SHORT,
       );
     },

@@ -42,6 +42,7 @@ const KIND_OF_PHASE: ReadonlyMap<string, WaitingFor['kind']> = new Map([
   ['awaiting-approval', 'approval'],
   ['waiting-for-lease', 'lease'],
   ['needs-operator', 'operator'],
+  ['awaiting-selection', 'selection'],
   ['paused', 'pause'],
 ]);
 
@@ -66,6 +67,15 @@ export function nextCommands(view: Waiting, typed: Typed): NextCommand[] {
         { command: typed(`approve ${id} --reason '…'`), does: 'shows what it would do, asks, and lets it go on' },
         { command: typed(`reject ${id} --reason '…'`), does: 'ends it; nothing has been changed' },
       ];
+    case 'selection': {
+      const path = shellWord(waiting.paths[0] ?? '');
+      return [
+        { command: typed(`browse ${id} ${path}`), does: 'what is in a folder of the copy' },
+        { command: typed(`diff ${id} ${path}`), does: 'what differs from what is live' },
+        { command: typed(`find ${id} '*.sql'`), does: 'where something of that name is' },
+        { command: typed(`select ${id} --path ${path} --reason '…'`), does: 'bring this back, and go on' },
+      ];
+    }
     case 'lease':
       // In words where the holder is just ending.
       return /\s/.test(waiting.holder)
@@ -117,6 +127,12 @@ function waitingFacts(view: Waiting, { style, now }: WaitingOptions): string[] {
             `  approved by ${oneLine(by)}, ${readableTime(at)}${reason === '' ? '' : `: ${oneLine(reason)}`}`,
         ),
       ];
+    case 'selection':
+      return [
+        color.yellow(
+          `${WORDS.selection}, since ${ago(waiting, now)}: at or below ${waiting.paths.map(oneLine).join(', ')}`,
+        ),
+      ];
     case 'lease':
       return [
         `${WORDS.lease}: ${oneLine(waiting.holder)} works on instance ${waiting.instanceId}; since ${ago(waiting, now)}`,
@@ -142,6 +158,7 @@ function waitingFacts(view: Waiting, { style, now }: WaitingOptions): string[] {
 /** In capitals, so that a line in a log is seen. */
 const WORDS: Record<WaitingFor['kind'], string> = {
   approval: 'WAITING FOR APPROVAL',
+  selection: 'WAITING FOR A SELECTION',
   lease: 'WAITING FOR ANOTHER RUN',
   operator: 'NEEDS AN OPERATOR',
   pause: 'PAUSED',
@@ -160,6 +177,8 @@ export function waitingMark(view: Waiting): string {
   switch (waiting.kind) {
     case 'approval':
       return `approval ${waiting.planHash} ${waiting.approvals.length} ${waiting.reminders}`;
+    case 'selection':
+      return `selection ${waiting.since}`;
     case 'lease':
       return `lease ${waiting.holder}`;
     case 'operator':

@@ -10,6 +10,7 @@ import type { Surroundings } from './terminal.ts';
 import { wantsColor } from './terminal.ts';
 
 /** The families of commands; each is loaded when one of its commands is chosen. */
+const choose = () => import('./commands/choose.ts');
 const look = () => import('./commands/look.ts');
 const start = () => import('./commands/start.ts');
 const sweep = () => import('./commands/sweep.ts');
@@ -97,7 +98,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
   ) =>
     async function act(...given: unknown[]): Promise<void> {
       // Commander hands over the operands, then the flags, then the command itself.
-      const operands = given.slice(0, -2).map(String);
+      const operands = given.slice(0, -2).map((operand) => (operand === undefined ? '' : String(operand)));
       ended(await action(await family(), given.at(-2) as F, ...operands));
     };
 
@@ -239,6 +240,53 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
     run(tell, (commands, flags: FlagsOf<TellModule['runResume']>, id = '') => commands.runResume(context, flags, id)),
   );
 
+  const lookCommand = (name: string, description: string, example: string) =>
+    command(name, description, [example])
+      .argument('<run-or-disk>', 'workflow id, or disk id')
+      .option('--after <entry>', 'go on after this one; a long answer says it');
+
+  lookCommand('browse', 'What is in a folder of the copy, of a run that waits for a selection.', 'browse d-bp1… /data')
+    .argument('[folder]', 'as the guest sees it (default: what the run was started for)')
+    .action(
+      run(choose, (commands, flags: FlagsOf<ChooseModule['runBrowse']>, id = '', path = '') =>
+        commands.runBrowse(context, flags, id, path),
+      ),
+    );
+
+  lookCommand('diff', 'What differs between the copy and what is live, by size and time.', 'diff d-bp1… /data/uploads')
+    .argument('[folder]', 'as the guest sees it (default: what the run was started for)')
+    .action(
+      run(choose, (commands, flags: FlagsOf<ChooseModule['runDiff']>, id = '', path = '') =>
+        commands.runDiff(context, flags, id, path),
+      ),
+    );
+
+  lookCommand('find', 'Where something of a name is on the copy.', "find d-bp1… '*.sql' --below /data")
+    .argument('<name>', 'with * ? [a-z] as find takes them; in quotes')
+    .option('--below <folder>', 'as the guest sees it (default: what the run was started for)')
+    .action(
+      run(choose, (commands, flags: FlagsOf<ChooseModule['runFind']>, id = '', pattern = '') =>
+        commands.runFind(context, flags, id, pattern),
+      ),
+    );
+
+  tellFlags(
+    command('select', 'Say what to bring back to a run that waits for it (started with --choose).', [
+      "select d-bp1… --path /data/uploads --path /data/orders --reason 'INC-42'",
+    ]),
+    'why; the history keeps it (required)',
+  )
+    .option('--path <path>', 'bring this back, as the guest sees it; repeatable', (path: string, paths?: string[]) => [
+      ...(paths ?? []),
+      path,
+    ])
+    .option('--conflict <policy>', 'where a live file is in the way (default: as the run was started)')
+    .action(
+      run(choose, (commands, flags: FlagsOf<ChooseModule['runSelect']>, id = '') =>
+        commands.runSelect(context, flags, id),
+      ),
+    );
+
   command('cancel', 'Ask a run to put things back and end. Says what that will mean.', ['cancel d-bp1…'])
     .argument('<run-or-disk>', 'workflow id, or disk id')
     .action(
@@ -265,6 +313,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
   return program;
 }
 
+type ChooseModule = Awaited<ReturnType<typeof choose>>;
 type LookModule = Awaited<ReturnType<typeof look>>;
 type StartModule = Awaited<ReturnType<typeof start>>;
 type SweepModule = Awaited<ReturnType<typeof sweep>>;
@@ -289,7 +338,9 @@ function syncFlags(command: Command): Command {
     .option(
       '--conflict <policy>',
       'newer-wins (default), keep-live or take-b: what to do where a live file is in the way',
-    );
+    )
+    .option('--into <folder>', 'bring the paths back below this folder, not to where they were')
+    .option('--choose', 'wait with the copy mounted until `select` says what of the paths to bring back');
 }
 
 function targetFlags(command: Command): Command {

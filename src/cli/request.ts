@@ -16,6 +16,8 @@ export interface RequestFlags {
   readonly instance?: string;
   readonly path?: readonly string[];
   readonly conflict?: string;
+  readonly choose?: boolean;
+  readonly into?: string;
   readonly power?: string;
   readonly forceStop?: boolean;
   readonly retentionDays?: string;
@@ -80,7 +82,8 @@ export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput 
   const base: Partial<RollbackRequest> = file?.request ?? asker.base ?? {};
   const faults = contradictions(flags, base);
   if (faults.length > 0) throw new UsageError(...faults);
-  const sync = flags.path === undefined && flags.conflict === undefined ? undefined : selection(flags);
+  const says = [flags.path, flags.conflict, flags.choose, flags.into].some((flag) => flag !== undefined);
+  const sync = says ? selection(flags) : undefined;
   const approval = approvalPolicy(flags, base);
   const given = {
     ...target(flags, file === undefined ? asker.env : {}),
@@ -187,8 +190,9 @@ export function requireAnswer(flags: WaitFlags, canPrompt: boolean, why: string)
 function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): string[] {
   const faults: string[] = [];
   const broughtBack = flags.path !== undefined || base.sync !== undefined;
-  if (flags.conflict !== undefined && !broughtBack) {
-    faults.push('--conflict: nothing is brought back without --path: add --path, or leave out --conflict');
+  for (const flag of ['conflict', 'choose', 'into'] as const) {
+    if (flags[flag] === undefined || broughtBack) continue;
+    faults.push(`--${flag}: nothing is brought back without --path: add --path, or leave out --${flag}`);
   }
   if (broughtBack && (flags.power ?? base.powerAfter) === 'stopped') {
     faults.push(
@@ -235,6 +239,8 @@ function selection(flags: RequestFlags): Record<string, unknown> {
   return {
     paths: flags.path === undefined ? undefined : [...new Set(flags.path)],
     ...(flags.conflict === undefined ? {} : { conflictPolicy: flags.conflict }),
+    ...(flags.choose === undefined ? {} : { choose: flags.choose }),
+    ...(flags.into === undefined ? {} : { into: flags.into }),
   };
 }
 
@@ -265,7 +271,7 @@ function objection(issue: Issue, flags: RequestFlags, { env }: Asker): string {
   }
   if (issue.code === 'too_big' && issue.path[0] === 'sync' && issue.path.length === 2)
     return `--path: ${value} are too many: at most 200 in one run`;
-  const ours = issue.code === 'custom' || issue.code === 'invalid_format' || flag === '--path';
+  const ours = issue.code === 'custom' || issue.code === 'invalid_format' || flag === '--path' || flag === '--into';
   const said = ours ? issue.message : `is not accepted: expected ${EXPECTED[flag] ?? 'another value'}`;
   const name = flag === '--region' && flags.region === undefined ? REGION_VARIABLE : flag;
   return `${name}: ${shown(value)} ${said}`;
@@ -277,6 +283,7 @@ function typed(
   env: Env,
 ): { flag: string; value?: string | undefined } {
   if (path[0] === 'sync') {
+    if (path[1] === 'into') return { flag: '--into', value: flags.into };
     if (path[1] === 'conflictPolicy') return { flag: '--conflict', value: flags.conflict };
     const index = path[2];
     if (typeof index === 'number') return { flag: '--path', value: [...new Set(flags.path)][index] };

@@ -11,13 +11,16 @@ export const STATUS_QUERY = 'status';
 /** Answers with one sentence: what a cancel would do now. */
 export const CANCEL_PREVIEW_QUERY = 'cancelPreview';
 
-/** Updates; their arguments are in `operator.ts`. Each answers with the run's `RunStatus`. */
+/** Updates; their arguments are in `operator.ts` and `selection.ts`. All but `look` answer with the run's `RunStatus`. */
 export const UPDATE = {
   approve: 'approve',
   reject: 'reject',
   resolve: 'resolve',
   pause: 'pause',
   resume: 'resume',
+  select: 'select',
+  /** Answers with what was seen, and changes nothing. */
+  look: 'look',
 } as const;
 
 /**

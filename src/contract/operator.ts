@@ -1,12 +1,12 @@
 /** What people can say to a run while it goes on: approve, decide, pause. Each is a Temporal Update with a validator. */
 import { z } from 'zod';
 
-const personSchema = z
+export const personSchema = z
   .string()
   .trim()
   .min(1, 'is empty: say who you are, such as a user name or an e-mail address')
   .max(128, 'is longer than 128 characters');
-const reasonSchema = z.string().trim().max(1_000, 'is longer than 1,000 characters');
+export const reasonSchema = z.string().trim().max(1_000, 'is longer than 1,000 characters');
 
 /** Who may let a run pass the point of no return. Without a policy nobody is asked. */
 export const approvalPolicySchema = z.strictObject({
@@ -80,6 +80,13 @@ export type WaitingFor =
       /** ISO 8601; then the run ends as refused. */
       readonly until: string;
       readonly reminders: number;
+    }
+  | {
+      /** What to bring back, while the copy is mounted. */
+      readonly kind: 'selection';
+      /** The choice is made at or below these. */
+      readonly paths: readonly string[];
+      readonly since: string;
     }
   | { readonly kind: 'lease'; readonly instanceId: string; readonly holder: string; readonly since: string }
   | {

@@ -28,9 +28,21 @@ export const guestPathSchema = z
   )
   .refine((path) => /[^/]/.test(path), 'is the root directory: name the directories to bring back');
 
+export const selectedPathsSchema = z
+  .array(guestPathSchema)
+  .min(1, 'is empty: name at least one path to bring back')
+  .max(200);
+
 export const syncSelectionSchema = z.strictObject({
   /** What to bring back, as the guest sees it. Directories are taken whole. */
-  paths: z.array(guestPathSchema).min(1, 'is empty: name at least one path to bring back').max(200),
+  paths: selectedPathsSchema,
+  /** Wait with the copy mounted until somebody says what of `paths` to bring back. */
+  choose: z.boolean().optional(),
+  /**
+   * Bring the paths back below this folder of the same file system instead of to where they were: `/data/db` into
+   * `/data/from-b` becomes `/data/from-b/db`.
+   */
+  into: guestPathSchema.optional(),
   conflictPolicy: conflictPolicySchema.default('newer-wins'),
 });
 export type SyncSelection = z.infer<typeof syncSelectionSchema>;
@@ -295,6 +307,14 @@ export interface CopyReceipt {
   readonly mismatches: readonly string[];
 }
 
+export interface Chosen {
+  readonly paths: readonly string[];
+  readonly by: string;
+  readonly reason: string;
+  /** ISO 8601, workflow time. */
+  readonly at: string;
+}
+
 export type Outcome = 'planned' | 'completed' | 'completed-with-leftovers' | 'rolled-back-not-synced' | 'undone';
 
 export interface RollbackResult {
@@ -306,6 +326,8 @@ export interface RollbackResult {
   readonly recoveryDiskId?: string;
   readonly gate?: GateEvidence;
   readonly receipt?: CopyReceipt;
+  /** What somebody chose to bring back while the run waited for it. */
+  readonly chosen?: Chosen;
   readonly approvals?: readonly Approval[];
   /** With outcome `undone`: the run that rolled the disk back onto B. */
   readonly undo?: { readonly workflowId: string; readonly safetySnapshotId?: string };
@@ -369,6 +391,7 @@ export type Phase =
   | 'awaiting-approval'
   | 'waiting-for-lease'
   | 'needs-operator'
+  | 'awaiting-selection'
   | 'paused'
   | 'stopping'
   | 'snapshotting'

@@ -48,6 +48,12 @@ function whatToDo(waitingFor: WaitingFor, workflowId: string): string[] {
         ),
         command(`approve ${workflowId}`),
       ];
+    case 'selection':
+      return [
+        `Look into the copy and choose, at or below ${waitingFor.paths.map((path) => `\`${path}\``).join(', ')}:`,
+        command(`browse ${workflowId} ${waitingFor.paths[0] ?? ''}`),
+        command(`select ${workflowId} --path … --reason …`),
+      ];
     case 'lease':
       return [`Nothing has been changed. \`${waitingFor.holder}\` works on \`${waitingFor.instanceId}\` since before.`];
     case 'operator':

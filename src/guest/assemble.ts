@@ -21,6 +21,7 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   freeze: ['lib', 'disks', 'freezer', 'freeze'],
   thaw: ['lib', 'freezer', 'thaw'],
   'disk-use': ['lib', 'disks', 'disk-use'],
+  'look-into-copy': ['lib', 'look-into-copy'],
   'run-state': ['lib', 'job', 'run-state'],
 };
 

@@ -3,6 +3,7 @@
  * prints one JSON document as the last line of its output. Sizes in bytes.
  */
 import type { CopyProgress, CopyReceipt } from '../contract/rollback.ts';
+import type { LookRequest, LookResult } from '../contract/selection.ts';
 
 /** Every script's answer. `refused`: the guest is not as it must be, and trying again does not help. */
 export type ScriptAnswer<T> =
@@ -64,6 +65,8 @@ export interface MountResult {
 export interface CopyStartInput extends RunRef {
   readonly mounts: MountResult['mounts'];
   readonly conflictPolicy: 'newer-wins' | 'keep-live' | 'take-b';
+  /** A folder in place of `originalMount`, on the same file system. */
+  readonly into?: string;
 }
 export interface CopyStartResult {
   readonly tool: 'rsync' | 'tar';
@@ -196,6 +199,11 @@ export interface DiskUseResult {
   readonly uses: readonly string[];
 }
 
+/** `look-into-copy`: read-only: what is on the mounted copy, and how it differs from what is live. */
+export interface LookIntoCopyInput extends RunRef, LookRequest {
+  readonly mounts: MountResult['mounts'];
+}
+
 /** Every script with what it takes and answers. */
 export interface GuestScripts {
   'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
@@ -211,6 +219,7 @@ export interface GuestScripts {
   freeze: { input: FreezeInput; result: FreezeResult };
   thaw: { input: RunRef; result: ThawResult };
   'disk-use': { input: DiskUseInput; result: DiskUseResult };
+  'look-into-copy': { input: LookIntoCopyInput; result: LookResult };
   'run-state': { input: RunRef; result: RunStateResult };
 }
 export type ScriptName = keyof GuestScripts;

@@ -3,10 +3,12 @@ import { ApplicationFailure, CancellationScope, isCancellation } from '@temporal
 import type { RecoveryDiskRef } from '../activities/recovery-disk.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import type { CopyReceipt, PlannedDisk, SyncSelection } from '../contract/rollback.ts';
+import { chosenMounts } from '../domain/chosen-mounts.ts';
 import type { Guarded } from './decisions.ts';
 import { failureText, guestCode } from './failure-text.ts';
 import { effects, effectsBeforeReset, scripts, transfers, waits } from './policies.ts';
 import { isExpected, type Run, type Summary } from './run.ts';
+import { awaitSelection } from './selection.ts';
 
 export interface BringBackScene {
   readonly regionId: string;
@@ -130,6 +132,9 @@ export async function copyFromRecoveryDisk(
       await mount();
     }),
   );
+  const { choose } = scene.selection;
+  const selection =
+    choose === true ? await awaitSelection(run, inBoot(run, scene, boot), scene.selection, mounts) : scene.selection;
   return guarded(
     'copyBack',
     mindful(async () => {
@@ -137,16 +142,17 @@ export async function copyFromRecoveryDisk(
         await find();
         await mount();
       }
-      return copyAndVerify(run, inBoot(run, scene, boot), scene.selection.conflictPolicy, mounts);
+      const wanted = choose === true ? chosenMounts(mounts, selection.paths) : mounts;
+      return copyAndVerify(run, inBoot(run, scene, boot), selection, wanted);
     }),
     () => readReceipt(run, inBoot(run, scene, boot), (text) => ({ summary: text })),
   );
 }
 
 type GuestStep = Parameters<typeof scripts.mountRecoveryDisk>[0];
-type InBoot = Omit<GuestStep, 'fileSystems'>;
+export type InBoot = Omit<GuestStep, 'fileSystems'>;
 type FileSystems = GuestStep['fileSystems'];
-type Mounts = Parameters<typeof scripts.startCopy>[0]['mounts'];
+export type Mounts = Parameters<typeof scripts.startCopy>[0]['mounts'];
 
 const inBoot = (run: Run, scene: BringBackScene, bootId: string | undefined): InBoot => ({
   run: run.id,
@@ -198,16 +204,11 @@ function mountReadOnly(run: Run, guest: InBoot, fileSystems: FileSystems) {
   );
 }
 
-function copyAndVerify(
-  run: Run,
-  guest: InBoot,
-  conflictPolicy: SyncSelection['conflictPolicy'],
-  mounts: Mounts,
-): Promise<CopyReceipt> {
+function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts: Mounts): Promise<CopyReceipt> {
   return run.step(
     'copyBack',
     async (summary) => {
-      await copyUntilDone(summary, guest, mounts, conflictPolicy);
+      await copyUntilDone(summary, guest, mounts, selection);
       await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
       return readReceipt(run, guest, summary);
     },
@@ -235,11 +236,12 @@ async function copyUntilDone(
   summary: Summary,
   guest: InBoot,
   mounts: Mounts,
-  conflictPolicy: SyncSelection['conflictPolicy'],
+  { conflictPolicy, into }: SyncSelection,
 ): Promise<void> {
+  const where = into === undefined ? {} : { into };
   for (let start = 1; ; start += 1) {
     await scripts.startCopy.executeWithOptions(summary(`Start the copy in the guest (${conflictPolicy})`), [
-      { ...guest, mounts, conflictPolicy },
+      { ...guest, mounts, conflictPolicy, ...where },
     ]);
     try {
       await transfers.awaitCopy.executeWithOptions(summary('Wait until the copy in the guest has ended'), [guest]);

@@ -41,12 +41,12 @@ type Waiting<K extends WaitingFor['kind']> = Extract<WaitingFor, { kind: K }>;
 
 const now = () => new Date().toISOString();
 
-function refuseUnless(holds: boolean, message: string): asserts holds {
+export function refuseUnless(holds: boolean, message: string): asserts holds {
   if (!holds) throw ApplicationFailure.nonRetryable(message, ACTIVITY_FAILURE.updateRefused);
 }
 
 /** The argument, or a refusal that names each field. */
-function parsed<T extends z.ZodType>(schema: T, argument: unknown): z.infer<T> {
+export function parsed<T extends z.ZodType>(schema: T, argument: unknown): z.infer<T> {
   const result = schema.safeParse(argument);
   const problems = result.success
     ? []

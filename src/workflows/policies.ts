@@ -77,6 +77,13 @@ export const scripts: Acts = proxyActivities<Activities>({
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 6 },
 });
 
+/** A look into the copy, while somebody waits for the answer on a terminal. */
+export const looks: Acts = proxyActivities<Activities>({
+  startToCloseTimeout: '3m',
+  heartbeatTimeout: '20s',
+  retry: { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 },
+});
+
 /** A copy or its verification: as long as the data takes. The job itself runs in the guest, whatever becomes of the worker. */
 export const transfers: Acts = proxyActivities<Activities>({
   startToCloseTimeout: '7 days',

@@ -309,7 +309,7 @@ async function bringDataBack(
   }
   return endWell(
     run,
-    `${disk.id} is back at snapshot A (${input.snapshotId}) and ${scene.selection.paths.join(', ')} brought back and verified. ${keptB(run)}`,
+    `${disk.id} is back at snapshot A (${input.snapshotId}) and ${run.broughtBack} brought back and verified. ${keptB(run)}`,
   );
 }
 

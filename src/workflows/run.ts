@@ -19,6 +19,7 @@ import type { Purpose } from '../contract/ids.ts';
 import { CANCEL_PREVIEW_QUERY, FAILURE, SEARCH_ATTRIBUTES, STATUS_QUERY } from '../contract/messages.ts';
 import type { WaitingFor } from '../contract/operator.ts';
 import {
+  type Chosen,
   type CopyReceipt,
   type FailureReport,
   type GateEvidence,
@@ -65,6 +66,7 @@ const PHASE_OF: Record<StepId, Phase> = {
 
 const PHASE_WHILE_WAITING: Record<WaitingFor['kind'], Phase> = {
   approval: 'awaiting-approval',
+  selection: 'awaiting-selection',
   lease: 'waiting-for-lease',
   operator: 'needs-operator',
   pause: 'paused',
@@ -102,6 +104,7 @@ export class Run {
   recoveryDiskMayBeInUse = false;
   gate: GateEvidence | undefined;
   receipt: CopyReceipt | undefined;
+  chosen: Chosen | undefined;
   undo: RollbackResult['undo'];
   readonly operator: Operator;
 
@@ -246,6 +249,16 @@ export class Run {
     return this.#ledger.find((entry) => entry.purpose === purpose);
   }
 
+  chose(chosen: Chosen): void {
+    this.chosen = chosen;
+    this.#show();
+  }
+
+  /** What was or will be brought back, in words. */
+  get broughtBack(): string {
+    return (this.chosen?.paths ?? this.input.sync?.paths ?? []).join(', ');
+  }
+
   skipped(id: StepId, detail: string): void {
     this.#change(id, { state: 'skipped', detail });
     this.#show();
@@ -270,6 +283,7 @@ export class Run {
       ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
       ...(this.gate === undefined ? {} : { gate: this.gate }),
       ...(this.receipt === undefined ? {} : { receipt: this.receipt }),
+      ...(this.chosen === undefined ? {} : { chosen: this.chosen }),
       ...(this.operator.approvals.length === 0 ? {} : { approvals: this.operator.approvals }),
       ...(this.undo === undefined ? {} : { undo: this.undo }),
       steps: this.#steps,
@@ -380,6 +394,8 @@ function headlineWhileWaiting(waitingFor: WaitingFor): string {
   switch (waitingFor.kind) {
     case 'approval':
       return `WAITING FOR APPROVAL: ${waitingFor.approvals.length} of ${waitingFor.quorum}, until ${waitingFor.until}`;
+    case 'selection':
+      return 'WAITING FOR A SELECTION: the copy is mounted, say what to bring back';
     case 'lease':
       return `Waiting until run ${waitingFor.holder} lets go of ${waitingFor.instanceId}`;
     case 'operator':

@@ -51,7 +51,7 @@ async function bringBack(
   scene: BringBackScene,
   source: { snapshotId: string; sizeGiB: number },
 ): Promise<RollbackResult> {
-  const { original, selection } = scene;
+  const { original } = scene;
   let problem: unknown;
   try {
     const recovery = await createRecoveryDisk(run, scene, source);
@@ -73,7 +73,7 @@ async function bringBack(
       problem,
     );
   }
-  const brought = `${selection.paths.join(', ')} brought back to ${original.id} from ${source.snapshotId} and verified.`;
+  const brought = `${run.broughtBack} brought back to ${original.id} from ${source.snapshotId} and verified.`;
   return run.leftovers.length === 0
     ? run.end('completed', brought)
     : run.end('completed-with-leftovers', `${brought} Left over: ${run.leftovers.join('; ')}`);

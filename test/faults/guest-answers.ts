@@ -48,6 +48,7 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
   freeze: { fileSystems: ['/data'], alreadyFrozen: false },
   thaw: { fileSystems: 1, frozenMs: 40, byDeadMan: false },
   'disk-use': { uses: [] },
+  'look-into-copy': { entries: [] },
   // Nothing to skip: what a decision to skip relies on is never there.
   'run-state': { mounts: [], verification: 'none', verified: false },
 };

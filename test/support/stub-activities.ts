@@ -107,6 +107,7 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
       recoveryDevice: '/dev/vdc',
       fileSystems: [pair],
     }),
+    lookIntoCopy: async () => ({ entries: [] }),
     mountRecoveryDisk: async () => ({ mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] }),
     startCopy: async () => ({ tool: 'rsync', alreadyRunning: false }),
     awaitCopy: async () => ({ state: 'done', ...job }),

@@ -136,7 +136,7 @@ export async function runCancel(context: Context, flags: CommonFlags, id: string
 }
 
 /** Who says it and why; the reason is what the next person reads in the history. */
-function speaker(
+export function speaker(
   { world }: Context,
   { by = world.user, reason = '' }: TellFlags,
   need: 'required' | 'optional' = 'required',
@@ -200,7 +200,7 @@ function checkHash({ workflowId }: RunView, { planHash }: WaitingForApproval, re
   );
 }
 
-function said(
+export function said(
   context: Context,
   flags: CommonFlags,
   command: string,

@@ -8,6 +8,22 @@ TOOL=tar
 # Before 3.1.3 rsync takes two times of the same second for one and the same.
 able=$(rsync --version) && [[ $able != *no\ @(ACLs|xattrs)* && $able =~ version\ ([0-9]+)\.([0-9]+)\.([0-9]+) ]] &&
   ((BASH_REMATCH[1] * 10000 + BASH_REMATCH[2] * 100 + BASH_REMATCH[3] >= 30103)) && TOOL=rsync
+# A side folder stands for the root of the file system: on it, made where it is missing, and reached through no link.
+side_folder() {
+  local side=${IN[into]%/} i m=-1
+  ((IN[mounts.#] == 1)) || refuse SeveralFileSystems "the paths lie on ${IN[mounts.#]} file systems, and one folder is on one: bring them back in several runs"
+  link_on_way / "${side#/}/"
+  [[ ! $REPLY ]] || refuse PathThroughSymlink "$side goes through $REPLY, a symbolic link: name the real path"
+  read_mounts
+  for i in "${!M_AT[@]}"; do
+    [[ ${M_AT[i]} == / || $side == "${M_AT[i]}" || $side == "${M_AT[i]}/"* ]] && ((m < 0 || ${#M_AT[i]} >= ${#M_AT[m]})) && m=$i
+  done
+  [[ ${M_AT[m]} == "${IN[mounts.0.originalMount]}" ]] ||
+    refuse NotOnDisk "$side is on the file system at ${M_AT[m]}, and has to be on that of the paths, at ${IN[mounts.0.originalMount]}"
+  [[ -d $side ]] && return
+  mkdir -p -- "$side" && chown --reference="${IN[mounts.0.recoveryMount]}" -- "$side" &&
+    chmod --reference="${IN[mounts.0.recoveryMount]}" -- "$side" || refuse NotAFolder "$side cannot be made"
+}
 lock
 DIR=$RUN_DIR/copy
 mkdir -p "$DIR"
@@ -18,11 +34,12 @@ if [[ -e $DIR/input && $(<"$DIR/input") == "$INPUT_B64" ]]; then
 else
   rm -rf "$DIR"
   mkdir -p "$DIR"
+  [[ ! ${IN[into]+set} ]] || side_folder
   for ((i = 0; i < IN[mounts.#]; i++)); do
     for key in recoveryMount originalMount paths.#; do need "mounts.$i.$key"; done
     mkdir "$DIR/m$i"
     printf '%s\0' "${IN[mounts.$i.recoveryMount]}" >"$DIR/m$i/from"
-    printf '%s\0' "${IN[mounts.$i.originalMount]}" >"$DIR/m$i/to"
+    printf '%s\0' "${IN[into]-${IN[mounts.$i.originalMount]}}" >"$DIR/m$i/to"
     for ((k = 0; k < IN[mounts.$i.paths.#]; k++)); do
       p=${IN[mounts.$i.paths.$k]}
       printf '%s\0' ".${p:+/$p}"

@@ -44,6 +44,9 @@ for m in "${!M_AT[@]}"; do
   dir=${M_AT[m]%/}/$STAGE
   [[ ${M_TYPE[m]} == @(ext[234]|xfs|btrfs) && -d $dir && ! -L $dir ]] && remove_stage "${M_AT[m]}"
 done
+for to in "$RUN_DIR"/copy/m*/to; do
+  IFS= read -r -d '' dir <"$to" && [[ -d $dir/$STAGE && ! -L $dir/$STAGE ]] && remove_stage "$dir"
+done
 rm -rf --one-file-system -- "$RUN_DIR"
 [[ ! -e $RUN_DIR ]] || fail GuestError "$RUN_DIR could not be removed"
 rm -f "$BASE/lock"
