@@ -27,7 +27,7 @@ export interface DemoDocument {
   readonly otherSteps: readonly ReportedStep[];
   /** ResetDisk calls that took effect, by the simulator's own log, in all runs together. */
   readonly resetCalls: number;
-  /** SHA-256 over content and metadata of the whole shop; `parts` has the same per part. */
+  /** SHA-256 over content and metadata of the whole shop, or over all rows of the database; `parts` has the same per part. */
   readonly checksums: Readonly<Record<string, string | Readonly<Record<string, Checksums>>>>;
   readonly claims: readonly Claim[];
   readonly leftovers: readonly string[];
@@ -94,7 +94,10 @@ function runDocument({ exitCode, view }: Run, stack: Pick<Stack, 'runUrl'>): Run
   };
 }
 
-export function summary(demo: DemoDocument): string {
+export function summary(
+  demo: DemoDocument,
+  over = 'the whole shop (content, owners, modes, times, links, holes, attributes)',
+): string {
   const { timings } = demo;
   const readings = demo.checksums['parts'] as Readonly<Record<string, Checksums>>;
   const width = Math.max(...Object.keys(readings).map((moment) => words(moment).length));
@@ -108,7 +111,7 @@ export function summary(demo: DemoDocument): string {
     '',
     ...demo.steps.filter(({ startedAt }) => startedAt !== undefined).map(stepLine),
     '',
-    'Checksum of the whole shop (content, owners, modes, times, links, holes, attributes)',
+    `Checksum of ${over}`,
     ...Object.entries(readings).map(([moment, { whole }]) => `  ${words(moment).padEnd(width)} ${whole}`),
     '',
     ...demo.claims.map(({ claim, holds }) => `  ${holds ? '✔' : '✖'} ${claim}`),

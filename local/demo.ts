@@ -9,7 +9,7 @@ import { type DemoDocument, demoDocument, summary } from './demo-document.ts';
 import { interruption } from './interruption.ts';
 import { type ScenarioName, scenarioNames, scenarios } from './scenarios/index.ts';
 import { describeStack, type FileSystem, oneOf, type Stack, startStack, untilStopped } from './stack.ts';
-import { Story } from './story.ts';
+import { type Scenario, Story } from './story.ts';
 import { type Log, TemporalBinaryMissing } from './temporal-cli.ts';
 
 const usage = `Usage: npm run demo -- [options]
@@ -45,15 +45,18 @@ async function main(args: string[]): Promise<number> {
   }
 
   const signal = interruption(log);
-  const scenario = scenarios[flags.scenario];
+  const scenario: Scenario = scenarios[flags.scenario];
   let stack: Stack | undefined;
+  // A story that breaks off leaves no starter of its own waiting for an end.
+  const ending = new AbortController();
   try {
     log(`${flags.scenario}: ${scenario.about}`);
     log('bringing up Temporal, the ECS simulator with its guest, and the worker …');
     const dataPlane = flags.dataPlane ?? (scenario.dataPlane === 'loop' && loopRunsHere() ? 'loop' : 'vm');
-    stack = await startStack({ log, fs: flags.fs, dataPlane, signal });
+    const { packages = [], checksumsOver } = scenario;
+    stack = await startStack({ log, fs: flags.fs, dataPlane, packages, signal });
     const up = (Date.now() - started) / 1000;
-    const story = new Story(stack, { log, signal });
+    const story = new Story(stack, { log, signal: AbortSignal.any([signal, ending.signal]) });
     const told = await scenario.tell(story);
     const timings = { stackUp: up, ...story.timings, total: (Date.now() - started) / 1000 };
     const document: DemoDocument = demoDocument(flags.scenario, stack, told, timings);
@@ -61,7 +64,7 @@ async function main(args: string[]): Promise<number> {
       log('stopping everything …');
       await stack.stop();
     }
-    console.log(flags.json ? JSON.stringify(document, null, 2) : summary(document));
+    console.log(flags.json ? JSON.stringify(document, null, 2) : summary(document, checksumsOver));
     if (flags.keep) {
       console.error(`\n${describeStack(stack)}\n`);
       await untilStopped(stack, signal, log);
@@ -74,6 +77,7 @@ async function main(args: string[]): Promise<number> {
       log('stopped; everything is removed');
       return EXIT.interrupted;
     }
+    ending.abort();
     log(error instanceof Error ? error.message : String(error));
     if (process.env['ECS_ROLLBACK_DEBUG'] && error instanceof Error) console.error(error.stack);
     if (stack) for (const line of await stack.processes.lastWords()) console.error(line);

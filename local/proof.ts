@@ -109,12 +109,17 @@ export interface CloudState {
  */
 export function leftoversOf(
   state: CloudState,
-  scene: { readonly instanceId: string; readonly systemDiskId: string; readonly dataDiskId: string },
+  scene: {
+    readonly instanceId: string;
+    readonly systemDiskId: string;
+    readonly dataDiskId: string;
+    readonly packagesDiskId?: string;
+  },
   keptSnapshots: readonly string[],
   guest: readonly string[],
 ): string[] {
   const left: string[] = [];
-  const expected = [scene.systemDiskId, scene.dataDiskId];
+  const expected = [scene.systemDiskId, scene.dataDiskId, scene.packagesDiskId].filter((id) => id !== undefined);
   for (const [id, { status, attachment }] of Object.entries(state.disks)) {
     if (!expected.includes(id)) {
       left.push(`disk ${id} (${status}${attachment ? `, attached to ${attachment.instanceId}` : ''})`);

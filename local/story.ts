@@ -23,6 +23,10 @@ export interface Scenario {
   readonly about: string;
   /** The data plane it is told on where this host runs both. */
   readonly dataPlane: 'vm' | 'loop';
+  /** Debian packages that its guest needs. */
+  readonly packages?: readonly string[];
+  /** What its readings are taken over; default: the whole shop. */
+  readonly checksumsOver?: string;
   /** Tells the story once on a fresh stack. Rejects when a step of the story itself cannot be done. */
   tell(story: Story): Promise<Told>;
 }
@@ -126,12 +130,13 @@ export class Story {
     return { snapshotA, readings: { atSnapshotA, beforeDamage, afterDamage } };
   }
 
-  /** The flags of a rollback to snapshot A that brings orders and uploads back. */
-  rollbackTo(snapshotA: string): string[] {
+  /** The flags of a rollback to snapshot A that brings orders and uploads back, or other paths. */
+  rollbackTo(snapshotA: string, paths: readonly string[] = PATHS, more: readonly string[] = []): string[] {
     const { instanceId, dataDiskId } = this.scene;
     return [
       ...`start --region ${this.stack.simulator.regionId} --instance ${instanceId} --disk ${dataDiskId}`.split(' '),
-      ...`--snapshot ${snapshotA} --path ${PATHS.join(' --path ')} --yes -o json`.split(' '),
+      ...`--snapshot ${snapshotA} --path ${paths.join(' --path ')} --yes -o json`.split(' '),
+      ...more,
     ];
   }
 
@@ -170,10 +175,15 @@ export class Story {
    * Reads the disk after its reset, once the guest is up again. The attach of the recovery disk is held meanwhile: between
    * reset and copy is the only moment at which the whole disk is snapshot A. Undefined when the run ended before that.
    */
-  async readBetween(started: Started): Promise<{ sums: Checksums; at: string } | undefined> {
+  async readBetween(
+    started: Started,
+    of: 'shop' | 'database' = 'shop',
+  ): Promise<{ sums: Checksums; at: string } | undefined> {
     return this.beforeTheCopy(started, async () => {
-      const sums = await this.guest.checksums();
-      this.log(`    between reset and copy: checksum ${short(sums)}, ${sums.files} files`);
+      const sums = await this.guest.checksums(of);
+      this.log(
+        `    between reset and copy: checksum ${short(sums)}, ${sums.files} ${of === 'shop' ? 'files' : 'rows'}`,
+      );
       return { sums, at: new Date().toISOString() };
     });
   }

@@ -3,6 +3,7 @@ import type { Scenario } from '../story.ts';
 import { cancel } from './cancel.ts';
 import { killWorker } from './kill-worker.ts';
 import { lostReply } from './lost-reply.ts';
+import { postgres } from './postgres.ts';
 import { recover } from './recover.ts';
 import { undo } from './undo.ts';
 
@@ -12,6 +13,7 @@ export const scenarios = {
   'kill-worker': killWorker,
   'lost-reply': lostReply,
   undo,
+  postgres,
 } as const satisfies Readonly<Record<string, Scenario>>;
 export type ScenarioName = keyof typeof scenarios;
 export const scenarioNames = Object.keys(scenarios) as ScenarioName[];

@@ -1,12 +1,12 @@
 #!/bin/bash
-# Prints what a run may have left in the guest, one line each: its mounts, its folders, disks beyond the first two, and
-# processes of a copy. Nothing printed means nothing left.
+# Prints what a run may have left in the guest, one line each: its mounts, its folders, disks beyond the first two and
+# that of the packages, and processes of a copy. Nothing printed means nothing left.
 set -euo pipefail
 awk '$2 ~ /\/ecs-rollback/ { print "mount " $2 " of " $1 }' /proc/mounts
 for path in /run/ecs-rollback/* /mnt/ecs-rollback* /var/lib/ecs-rollback/*; do
   [ ! -e "$path" ] || echo "path $path"
 done
-lsblk -dn -o NAME,TYPE,SERIAL | awk '$2 == "disk" { count++; if (count > 2) print "disk " $1 " with serial " $3 }'
+lsblk -dn -o NAME,TYPE,SERIAL,MOUNTPOINT | awk '$2 == "disk" && $NF != "/opt/packages" { count++; if (count > 2) print "disk " $1 " with serial " $3 }'
 for process in /proc/[0-9]*; do
   name=$(tr '\0' ' ' 2>/dev/null <"$process/cmdline") || continue
   case $name in *rsync*ecs-rollback* | *ecs-rollback*copy*) echo "process ${process#/proc/}: ${name:0:80}" ;; esac

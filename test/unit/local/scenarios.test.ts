@@ -6,6 +6,7 @@ import { proveCancelled } from '../../../local/scenarios/cancel.ts';
 import { scenarioNames } from '../../../local/scenarios/index.ts';
 import { proveKilled } from '../../../local/scenarios/kill-worker.ts';
 import { LOST, proveLost } from '../../../local/scenarios/lost-reply.ts';
+import { provePostgres } from '../../../local/scenarios/postgres.ts';
 import { proveUndone } from '../../../local/scenarios/undo.ts';
 import type { CallRecord } from '../../../local/simulator-control.ts';
 import type { Run } from '../../../local/story.ts';
@@ -29,8 +30,8 @@ const call = (action: string, over: Partial<CallRecord> = {}): CallRecord => ({
 const DRY_RUN = call('ResetDisk', { tookEffect: false, parameters: { DryRun: 'true' } });
 const broken = (claims: readonly Claim[]): string[] => claims.filter(({ holds }) => !holds).map(({ claim }) => claim);
 
-it('there are five stories', () => {
-  expect(scenarioNames).toEqual(['recover', 'cancel', 'kill-worker', 'lost-reply', 'undo']);
+it('there are six stories', () => {
+  expect(scenarioNames).toEqual(['recover', 'cancel', 'kill-worker', 'lost-reply', 'undo', 'postgres']);
 });
 
 describe('cancel', () => {
@@ -169,6 +170,67 @@ describe('undo', () => {
     const found = broken(proveUndone({ ...good, ...lie }));
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(claim);
+  });
+});
+
+describe('postgres', () => {
+  type Given = Parameters<typeof provePostgres>[0];
+  const sums = (rolledBack: string, broughtBack: string, other: string): Checksums => ({
+    whole: `${rolledBack} ${broughtBack}`,
+    rolledBack,
+    broughtBack,
+    other,
+    files: 100,
+  });
+  const good: Given = {
+    readings: {
+      atSnapshotA: sums('A', 'A', 'A'),
+      beforeDamage: sums('A', 'newer', 'newer'),
+      afterDamage: sums('ruined', 'newer', 'newer'),
+      afterRollback: sums('A', 'A', 'A'),
+      afterBringingBack: sums('A', 'newer', 'A'),
+    },
+    resetCalls: 1,
+    leftovers: [],
+    starterExitCode: 0,
+    stockUnreadableInB: true,
+    stepsDone: 8,
+  };
+  it('holds for the true story', () => expect(broken(provePostgres(good))).toEqual([]));
+
+  const { readings } = good;
+  it.each<[string, Partial<Given>, RegExp]>([
+    ['nothing to bring back', { readings: { ...readings, beforeDamage: sums('A', 'A', 'newer') } }, /were written/],
+    ['nothing ruined', { readings: { ...readings, afterDamage: sums('A', 'newer', 'newer') } }, /ruined products/],
+    ['a failed run', { starterExitCode: 5 }, /exit code 0/],
+    ['a step not done', { stepsDone: 7 }, /all eight steps/],
+    ['two resets', { resetCalls: 2 }, /exactly one ResetDisk/],
+    [
+      'a disk not at A',
+      { readings: { ...readings, afterRollback: sums('A', 'newer', 'A') } },
+      /was that of snapshot A/,
+    ],
+    ['a B without damage', { stockUnreadableInB: false }, /could not be read/],
+    [
+      'ruined tables at the end',
+      { readings: { ...readings, afterBringingBack: sums('ruined', 'newer', 'A') } },
+      /products and stock are those/,
+    ],
+    [
+      'rows that are missing',
+      { readings: { ...readings, afterBringingBack: sums('A', 'A', 'A') } },
+      /customers and orders are those/,
+    ],
+    [
+      'more than was asked for',
+      { readings: { ...readings, afterBringingBack: sums('A', 'newer', 'newer') } },
+      /stayed/,
+    ],
+    ['a leftover', { leftovers: ['disk d-1'] }, /nothing temporary/],
+  ])('finds %s', (_name, lie, claim) => {
+    const found = broken(provePostgres({ ...good, ...lie }));
+    // Without newer rows, those at the end are not what they were before the damage either.
+    expect(found.some((each) => claim.test(each))).toBe(true);
   });
 });
 
