@@ -98,7 +98,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
   ) =>
     async function act(...given: unknown[]): Promise<void> {
       // Commander hands over the operands, then the flags, then the command itself.
-      const operands = given.slice(0, -2).map((operand) => (operand === undefined ? '' : String(operand)));
+      const operands = given.slice(0, -2).map((operand) => (typeof operand === 'string' ? operand : ''));
       ended(await action(await family(), given.at(-2) as F, ...operands));
     };
 
