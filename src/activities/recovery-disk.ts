@@ -24,13 +24,16 @@ export interface RecoveryDiskRef {
 
 const isAvailable = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'available';
 
+/** Codes that say that the thing itself is gone, or what it was attached to; a region that is not found says neither. */
+const GONE = /^(InvalidDisk\.AlreadyDetached|(Invalid(Disk|Snapshot|Instance)Ids?|Disk)\.NotFound)$/;
+
 /** "Not found" and "already detached" mean that what was asked for has happened since the look before. */
 export async function unlessGone(call: () => Promise<void>): Promise<{ sent: boolean }> {
   try {
     await call();
     return { sent: true };
   } catch (error) {
-    if (error instanceof CloudError && error.kind === 'notFound') return { sent: false };
+    if (error instanceof CloudError && GONE.test(error.code)) return { sent: false };
     throw error;
   }
 }

@@ -11,6 +11,7 @@ import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
 import { clientToken, expiringTags, type RunIdentity, tagsFor } from './identity.ts';
+import { unlessGone } from './recovery-disk.ts';
 import { waitFor } from './waiting.ts';
 
 export type SnapshotPurpose = Extract<Purpose, 'safety-snapshot' | 'warm-up-snapshot'>;
@@ -181,13 +182,7 @@ export function snapshotActivities(ecs: Ecs, poller: Poller) {
             `snapshot ${snapshot.id} does not carry the tags of this run's warm-up snapshot of ${input.diskId} and is left alone`,
           );
         }
-        try {
-          await region.deleteSnapshot(snapshot.id);
-          return { sent: true };
-        } catch (error) {
-          if (error instanceof CloudError && error.kind === 'notFound') return { sent: false };
-          throw error;
-        }
+        return unlessGone(() => region.deleteSnapshot(snapshot.id));
       },
     ),
   };

@@ -215,6 +215,13 @@ describe('one rollback, every reply lost', () => {
     },
   );
 
+  test('DetachDisk: a region that is not found is no disk that is gone', async () => {
+    const error = { code: 'InvalidRegionId.NotFound', status: 404 };
+    await cloud.control('POST', 'faults', { action: 'DetachDisk', error });
+    const refused = await failureOf(cloud.run(() => cloud.activities.detachRecoveryDisk(recoveryRef())));
+    expect(refused).toMatchObject({ type: ACTIVITY_FAILURE.notFound, nonRetryable: true });
+  });
+
   test('DetachDisk is sent once', async () => {
     const { effective } = await withLostReply('DetachDisk', () => cloud.activities.detachRecoveryDisk(recoveryRef()));
     expect(effective).toBe(1);
