@@ -25,7 +25,11 @@ interface TestOutcome {
 }
 
 /** Names of the tests that fail in the copy. */
-async function failingTests(copy: string, { project, testFile }: Mutant, env: NodeJS.ProcessEnv): Promise<string[]> {
+async function failingTests(
+  copy: string,
+  { project, testFile }: Pick<Mutant, 'project' | 'testFile'>,
+  env: NodeJS.ProcessEnv,
+): Promise<string[]> {
   const report = join(copy, 'outcome.json');
   await rm(report, { force: true });
   const args = ['run', `test/${testFile}`, '--project', project, '--reporter=json', `--outputFile=${report}`];
@@ -67,6 +71,13 @@ async function main(word = ''): Promise<number> {
   try {
     for (const name of COPIED) await cp(join(root, name), join(copy, name), { recursive: true });
     await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+    const files = new Map(chosen.map(({ project, testFile }) => [testFile, { project, testFile }]));
+    for (const file of files.values()) {
+      const failing = await failingTests(copy, file, env);
+      if (failing.length === 0) continue;
+      say(`${file.testFile} fails with every guard in its place, so it says nothing: ${failing.join(' | ')}`);
+      return 1;
+    }
     for (const mutant of chosen) {
       const problem = await trial(copy, mutant, env);
       if (problem !== undefined) missed += 1;
