@@ -1,0 +1,114 @@
+/**
+ * Choosing what to bring back while the copy is mounted, and bringing it back to the side: through the starter, on real
+ * disks.
+ */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { syncWorkflowId } from '../../src/contract/ids.ts';
+import type { RunStatus } from '../../src/contract/rollback.ts';
+import type { LookResult } from '../../src/contract/selection.ts';
+import { violations } from '../support/invariants.ts';
+import { whyNoLoopDevices } from '../support/loop-devices.ts';
+import { gather } from './evidence.ts';
+import { below, type Manifest, notBelow } from './guest.ts';
+import { eventually, openStage, type RunDocument, type Stage } from './stage.ts';
+
+const marker = `content-${randomBytes(9).toString('hex')}`;
+let stage: Stage;
+let snapshot: string;
+let atSnapshot: Manifest;
+let live: Manifest;
+
+beforeAll(async () => {
+  stage = await openStage({ dataPlane: whyNoLoopDevices() === undefined ? 'loop' : 'vm' });
+  await stage.guest.runFile('tree', { MARKER: marker });
+  snapshot = await stage.snapshot('nightly');
+  atSnapshot = await stage.guest.manifest();
+  await stage.guest.run(
+    '#!/bin/sh\ncd /data && rm -r uploads/2026/01.txt db/index.db && echo changed >app/config/01.conf',
+  );
+  live = await stage.guest.manifest();
+}, 280_000);
+
+afterAll(() => stage?.close());
+
+const say = async (...args: string[]) => {
+  const { exitCode, stdout, stderr } = await stage.starter([...args, '-o', 'json']);
+  expect(exitCode, stderr).toBe(0);
+  return JSON.parse(stdout) as unknown;
+};
+const look = async (...args: string[]) =>
+  ((await say(...args)) as LookResult).entries.map(({ path, verdict }) => `${path} ${verdict}`);
+
+it('waits with the copy mounted, shows what is on it, and brings back what is chosen, and only that', async () => {
+  const evidenceOf = await gather(stage);
+  const ended = stage.starter([
+    ...['sync', ...stage.target, '--snapshot', snapshot, '--path', '/data', '--choose'],
+    ...['--conflict', 'take-b', '--yes', '-o', 'json'],
+  ]);
+  await eventually('the run to wait for a selection', async () => {
+    const status = await stage.temporal.workflow
+      .getHandle(syncWorkflowId(stage.diskId))
+      .query<RunStatus>('status')
+      .catch(() => undefined);
+    return status?.phase === 'awaiting-selection' ? true : undefined;
+  });
+  expect(await look('diff', stage.diskId)).toEqual([
+    '/data/app/config/01.conf changed',
+    '/data/db/index.db only-in-b',
+    '/data/uploads/2026/01.txt only-in-b',
+  ]);
+  expect(await look('browse', stage.diskId, '/data/db')).toEqual([
+    '/data/db/index.db only-in-b',
+    '/data/db/ledger.db same',
+  ]);
+  expect(await look('find', stage.diskId, '01.*')).toEqual([
+    '/data/app/config/01.conf changed',
+    '/data/other/01.log same',
+    '/data/uploads/2026/01.txt only-in-b',
+  ]);
+  await say('select', stage.diskId, '--path', '/data/uploads', '--path', '/data/db/index.db', '--reason', 'INC-42');
+
+  const end = await ended;
+  expect(end, end.stderr).toMatchObject({ exitCode: 0 });
+  const run = JSON.parse(end.stdout) as RunDocument;
+  expect(run.result).toMatchObject({
+    outcome: 'completed',
+    chosen: { paths: ['/data/uploads', '/data/db/index.db'], reason: 'INC-42' },
+    receipt: { verified: true },
+  });
+  const after = await stage.guest.manifest();
+  const chosen = ['/data/uploads', '/data/db/index.db'];
+  expect(below(after, chosen)).toEqual(below(atSnapshot, chosen));
+  // The folder that a file came back to has a new time.
+  expect(notBelow(after, [...chosen, './db'])).toEqual(notBelow(live, [...chosen, './db']));
+  expect(after.get('./db/ledger.db')).toBe(live.get('./db/ledger.db'));
+  const evidence = await evidenceOf({
+    ...{ workflowId: run.workflowId, runId: run.runId, snapshotId: snapshot, resets: 0, marker },
+    ledger: run.result?.ledger ?? [],
+    leftovers: run.result?.leftovers ?? [],
+    output: end.stdout + end.stderr,
+  });
+  expect(violations(evidence)).toEqual([]);
+  await stage.keep('completed-after-selection', run);
+}, 240_000);
+
+it('brings paths back below another folder, and touches nothing where they were', async () => {
+  const before = await stage.guest.manifest();
+  const sync = ['sync', ...stage.target, '--snapshot', snapshot, '--path', '/data/app', '--yes'];
+  const run = (await say(...sync, '--into', '/data/from-b')) as RunDocument;
+  expect(run.result).toMatchObject({ outcome: 'completed', receipt: { verified: true, filesCopied: 20 } });
+  const after = await stage.guest.manifest();
+  const untouched = (manifest: Manifest) => {
+    const { '.': _, ...rest } = notBelow(manifest, ['/data/from-b']);
+    return rest;
+  };
+  expect(untouched(after)).toEqual(untouched(before));
+  const side = Object.entries(below(after, ['/data/from-b/app']));
+  const moved = Object.fromEntries(side.map(([path, seen]) => [path.replace('from-b/', ''), seen]));
+  expect(moved).toEqual(below(atSnapshot, ['/data/app']));
+
+  const elsewhere = await stage.starter([...sync, '--into', '/srv/from-b', '-o', 'json']);
+  expect(elsewhere.exitCode).not.toBe(0);
+  expect(elsewhere.stdout).toContain('/srv/from-b is on the file system at /, and has to be on that of the paths');
+}, 240_000);
