@@ -197,6 +197,16 @@ describe('before the reset', () => {
     expect(calls.slice(-2)).toEqual(['startInstance', 'awaitInstanceRunning']);
   });
 
+  test('an instance is started again although what became of snapshot B cannot be seen', async () => {
+    const { failure, calls } = await run({
+      createSafetySnapshot: permanent(ACTIVITY_FAILURE.denied),
+      findSafetySnapshot: permanent(ACTIVITY_FAILURE.denied, 'you may not look'),
+    });
+    expect(failure).toMatchObject({ type: FAILURE.failedBeforeReset });
+    expect(calls.slice(-2)).toEqual(['startInstance', 'awaitInstanceRunning']);
+    expect(reportOf(failure).leftovers).toEqual([expect.stringContaining('you may not look')]);
+  });
+
   test('a closed gate puts the instance back and never resets', async () => {
     const { failure, calls } = await run({ checkGate: permanent(ACTIVITY_FAILURE.gateClosed, 'gate is closed') });
     expect(failure).toMatchObject({ type: FAILURE.failedBeforeReset });
