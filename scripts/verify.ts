@@ -32,11 +32,12 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const STAGES = [
   ['unit', 'static', 'activities', 'conformance', 'replay', 'workflow'],
   ['guest', 'e2e'],
+  ['faults'],
 ] as const;
 /** Those that boot guests. */
-const NEEDS_GUEST: readonly string[] = ['conformance', 'guest', 'e2e'];
+const NEEDS_GUEST: readonly string[] = ['conformance', 'guest', 'e2e', 'faults'];
 /** Those that start a Temporal dev server. */
-const NEEDS_SERVER: readonly string[] = ['unit', 'e2e'];
+const NEEDS_SERVER: readonly string[] = ['unit', 'e2e', 'faults'];
 
 /** Of the output of a failed check, what is shown again at the end. */
 const LAST_LINES = 14;

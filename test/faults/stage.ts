@@ -39,7 +39,8 @@ export interface FaultStage {
   readonly temporal: Client;
   control<T = unknown>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<T>;
   state(): Promise<World>;
-  calls(): Promise<CallRecord[]>;
+  /** All, or those after call `from`. */
+  calls(from?: number): Promise<CallRecord[]>;
   fault(rule: Partial<FaultRule> & { action: string }): Promise<FaultRule>;
   liftFault(rule: FaultRule): Promise<void>;
   /** One more instance; with `none`, no other instance shares its answers, faults or lease. */
@@ -126,7 +127,7 @@ export async function openFaultStage({ dataPlane, speed }: StageOptions): Promis
     temporal: new Client({ connection, namespace: stack.namespace }),
     control,
     state: () => control<World>('GET', 'state'),
-    calls: async () => (await control<{ calls: CallRecord[] }>('GET', 'calls')).calls,
+    calls: async (from = 0) => (await control<{ calls: CallRecord[] }>('GET', `calls/${from}`)).calls,
     fault: (rule) => control<FaultRule>('POST', 'faults', rule),
     liftFault: async ({ id }) => {
       await control('DELETE', `faults/${id}`);
