@@ -1,6 +1,7 @@
 /** Steps 6 and 7 in the guest: find the device, mount it, copy, verify, unmount. One script each. */
 import { cancelled, heartbeat, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import type { Hook, HookPoint } from '../contract/hooks.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import type { CopyReceipt, SyncSelection } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
@@ -9,7 +10,9 @@ import type {
   CopyStatusResult,
   FindDeviceResult,
   FreezeResult,
+  GrowResult,
   GuestReadyResult,
+  HookResult,
   MountResult,
   ThawResult,
   UnmountResult,
@@ -55,6 +58,42 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
   }
 
   return {
+    /**
+     * Runs the hook once for each `attempt` and answers how it ended; an exit status other than 0 is an answer, too. What
+     * it prints stays in the guest.
+     */
+    async runHook(input: GuestStep & Hook & { at: HookPoint; attempt: number }): Promise<HookResult> {
+      const { command, args, user, timeoutSeconds } = input;
+      const id = `${input.at}-${input.attempt}`;
+      for (;;) {
+        const hook = await guest.run(
+          input,
+          'hook',
+          { ...runOf(input), id, command, args, user, timeoutSeconds, waitSeconds: 20 },
+          { ...SHORT, look: true, progress: { hook: id } },
+        );
+        heartbeat({ hook: id, state: hook.state });
+        if (hook.state === 'done') return hook;
+        if (hook.state === 'lost') {
+          throw ApplicationFailure.nonRetryable(
+            `the process of the hook is gone without a result; its output is in ${hook.outputFile} of the guest`,
+            ACTIVITY_FAILURE.guest,
+          );
+        }
+        await Promise.race([sleep(options.copyPollMs), cancelled()]);
+      }
+    },
+
+    /** Grows the original disk's last partition and what is on it to the disk again. May run twice. */
+    async growFileSystems(input: GuestStep & { originalSerial: string }): Promise<GrowResult> {
+      return guest.run(
+        input,
+        'grow',
+        { ...runOf(input), originalSerial: input.originalSerial },
+        { timeoutSeconds: 600 },
+      );
+    },
+
     /** Until the guest has booted to the end, local file systems mounted. */
     async awaitGuestReady(input: GuestRef): Promise<GuestReadyResult> {
       return guest.run(input, 'guest-ready', { waitSeconds: 90 }, SHORT);

@@ -2,6 +2,7 @@
 import type { Ecs } from '../cloud/port.ts';
 import type { Poller } from '../cloud/poller.ts';
 import { translatingFailures } from './failures.ts';
+import { diskSizeActivities } from './disk-size.ts';
 import { guestActivities } from './guest.ts';
 import { createGuestRunner } from './guest-runner.ts';
 import { instanceActivities } from './instances.ts';
@@ -42,6 +43,7 @@ export function createActivities(dependencies: ActivityDependencies) {
     ...instanceActivities(ecs, poller),
     ...snapshotActivities(ecs, poller),
     ...resetActivities(ecs, poller, { settleIntervalMs }),
+    ...diskSizeActivities(ecs, poller),
     ...recoveryDiskActivities(ecs, poller),
     ...guestActivities(guest, { copyPollMs }),
     ...leaseActivities({ leasePollMs }),

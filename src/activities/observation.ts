@@ -98,6 +98,8 @@ export function observationActivities(ecs: Ecs, guest: GuestRunner) {
       holds: false,
       seen: `whether ${originalDiskId} holds the bytes of snapshot A cannot be read from the cloud: retry, undo or abort`,
     }),
+    restoreDiskSize: async () => ({ holds: false, seen: CANNOT_SKIP }),
+    growFileSystems: async () => ({ holds: false, seen: CANNOT_SKIP }),
     plan: async () => ({ holds: false, seen: CANNOT_SKIP }),
     takeWarmUpSnapshot: async () => ({ holds: false, seen: CANNOT_SKIP }),
     stopInstance: async () => ({ holds: false, seen: CANNOT_SKIP }),

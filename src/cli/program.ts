@@ -371,6 +371,11 @@ function policyFlags(command: Command): Command {
 
 function givenFlags(command: Command): Command {
   return command
+    .option(
+      '--hook <point=file>',
+      'run this executable of the guest at beforeStop, afterStart, beforeCopy, afterCopy or healthCheck; repeatable; POINT={"command":…,"args":…,"user":…,"timeoutSeconds":…,"onFailure":…} for more',
+      (hook: string, hooks?: string[]) => [...(hooks ?? []), hook],
+    )
     .option('--on-lease <what>', 'while another run works on the instance: fail (default) or wait')
     .option('--requested-by <name>', 'who asks, for the history (default: you@this-host)');
 }

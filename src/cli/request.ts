@@ -3,6 +3,7 @@
  * of the flags that were typed.
  */
 import type { RollbackInput, RollbackRequest, SyncInput } from '../contract/rollback.ts';
+import { HOOK_POINTS } from '../contract/hooks.ts';
 import { rollbackInputSchema, syncInputSchema } from '../contract/rollback.ts';
 import { parseDuration } from './durations.ts';
 import { type PlanFile, requestOfPlan } from './plan-file.ts';
@@ -15,6 +16,7 @@ export interface RequestFlags {
   readonly snapshot?: string;
   readonly instance?: string;
   readonly path?: readonly string[];
+  readonly hook?: readonly string[];
   readonly conflict?: string;
   readonly choose?: boolean;
   readonly into?: string;
@@ -65,6 +67,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   '--instance': 'the id of an instance, such as i-bp1a2b3c4d5e6f7g8h9i',
   '--path': 'what to bring back as the guest sees it, such as /data/uploads',
   '--conflict': 'newer-wins, keep-live or take-b',
+  '--hook':
+    'POINT=/file, or POINT={"command":"/file","args":[…],"user":…,"timeoutSeconds":…,"onFailure":"fail|continue|ask"}',
   '--power': 'as-found, running or stopped',
   '--retention-days': 'a whole number of days from 1 to 65536, such as 30',
   '--mode': 'cold, warm or hot',
@@ -129,8 +133,32 @@ export function syncInput(flags: RequestFlags, asker: Asker): SyncInput {
 /** What rollback and sync have in common besides their target. */
 const asked = (flags: RequestFlags, { user }: Asker) => ({
   requestedBy: flags.requestedBy ?? user,
+  ...(flags.hook === undefined ? {} : { hooks: hooksOf(flags.hook) }),
   ...(flags.onLease === undefined ? {} : { onLeaseHeld: flags.onLease }),
 });
+
+/** By point, as the schema takes them. The last one of a point counts. */
+function hooksOf(typedHooks: readonly string[]): Record<string, unknown> {
+  const faults: string[] = [];
+  const hooks = typedHooks.map((text): [string, unknown] => {
+    const at = text.slice(0, Math.max(text.indexOf('='), 0));
+    const rest = text.slice(text.indexOf('=') + 1);
+    if (!HOOK_POINTS.some((point) => point === at)) {
+      faults.push(
+        `--hook: ${shown(text)} does not begin with a point and "=": the points are ${HOOK_POINTS.join(', ')}`,
+      );
+    }
+    if (!rest.startsWith('{')) return [at, { command: rest }];
+    try {
+      return [at, JSON.parse(rest)];
+    } catch (error) {
+      faults.push(`--hook: ${shown(text)} holds no JSON (${error instanceof Error ? error.message : String(error)})`);
+      return [at, {}];
+    }
+  });
+  if (faults.length > 0) throw new UsageError(...faults);
+  return Object.fromEntries(hooks);
+}
 
 /** NaN, which no schema takes, for what is no whole number. */
 const whole = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
@@ -288,6 +316,9 @@ function typed(
     const index = path[2];
     if (typeof index === 'number') return { flag: '--path', value: [...new Set(flags.path)][index] };
     return { flag: '--path', value: flags.path === undefined ? undefined : `${flags.path.length} paths` };
+  }
+  if (path[0] === 'hooks') {
+    return { flag: '--hook', value: flags.hook?.findLast((text) => text.startsWith(`${String(path[1])}=`)) };
   }
   const name = String(path[0]) === 'approval' ? String(path[1]) : String(path[0]);
   const fields: Readonly<Record<string, { flag: string; value?: string | undefined }>> = {

@@ -181,6 +181,10 @@ function endLines(view: RunView, style: Style): string[] {
     for (const mismatch of receipt.mismatches.slice(0, 10)) lines.push(`  differs: ${oneLine(mismatch)}`);
     if (receipt.mismatches.length > 10) lines.push(`  … and ${receipt.mismatches.length - 10} more`);
   }
+  for (const { at, exitCode, timedOut, outputFile } of view.result?.hooks ?? []) {
+    const how = timedOut ? 'ended at its time limit' : `status ${exitCode}`;
+    lines.push(`Hook ${at}: ${how}; output in ${outputFile} of the guest`);
+  }
   const leftovers = view.result?.leftovers ?? view.failure?.report?.leftovers ?? [];
   if (leftovers.length > 0) {
     lines.push(style.color.yellow(`Left over, to be removed by hand: ${leftovers.map(oneLine).join(', ')}`));

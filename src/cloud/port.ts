@@ -70,6 +70,8 @@ export interface EcsRegion {
   dryRunReset(diskId: string, snapshotId: string): Promise<CloudError | undefined>;
   dryRunStop(instanceId: string): Promise<CloudError | undefined>;
   dryRunStart(instanceId: string): Promise<CloudError | undefined>;
+  /** Offline: a running guest sees the new size after its next start. Partitions and file systems stay as they are. */
+  resizeDisk(request: { diskId: string; sizeGiB: number; clientToken: string }): Promise<void>;
   attachDisk(diskId: string, instanceId: string): Promise<void>;
   detachDisk(diskId: string, instanceId: string): Promise<void>;
   deleteDisk(diskId: string): Promise<void>;

@@ -3,6 +3,7 @@
  * refuses early with these messages, the workflow refuses again whatever another client sent.
  */
 import { z } from 'zod';
+import { type HookReport, hooksSchema } from './hooks.ts';
 import { diskIdSchema, instanceIdSchema, type Purpose, regionIdSchema, snapshotIdSchema } from './ids.ts';
 import { type Approval, approvalPolicySchema, type WaitingFor } from './operator.ts';
 
@@ -83,6 +84,8 @@ export const rollbackInputSchema = z
     instanceId: instanceIdSchema.optional(),
     /** Absent: roll back only, and keep snapshot B for later. */
     sync: syncSelectionSchema.optional(),
+    /** Executables in the guest that the run starts at fixed points. */
+    hooks: hooksSchema.optional(),
     /** Power state of the instance at the end. */
     powerAfter: z.enum(['as-found', 'running', 'stopped']).default('as-found'),
     /** Let a graceful stop that does not end be followed by a power cut. Unflushed data is then lost. */
@@ -148,6 +151,7 @@ export const syncInputSchema = z.strictObject({
   snapshotId: snapshotIdSchema,
   instanceId: instanceIdSchema.optional(),
   sync: syncSelectionSchema,
+  hooks: hooksSchema.optional(),
   requestedBy: requestedBySchema.optional(),
   onLeaseHeld: leasePolicySchema.default('fail'),
   dryRun: z.boolean().default(false),
@@ -163,7 +167,9 @@ export type StepId =
   | 'takeSafetySnapshot'
   | 'gate'
   | 'resetDisk'
+  | 'restoreDiskSize'
   | 'startInstance'
+  | 'growFileSystems'
   | 'createRecoveryDisk'
   | 'attachRecoveryDisk'
   | 'connect'
@@ -193,7 +199,9 @@ export const STEP_TITLES: ReadonlyArray<{ id: StepId; number?: number; title: st
   { id: 'takeSafetySnapshot', number: 1, title: 'Take snapshot B' },
   { id: 'gate', title: 'Gate: re-read everything' },
   { id: 'resetDisk', number: 2, title: 'Reset the disk to snapshot A' },
+  { id: 'restoreDiskSize', title: 'Give the disk back the size it had' },
   { id: 'startInstance', title: 'Start the instance' },
+  { id: 'growFileSystems', title: 'Grow partition and file systems to the disk again' },
   { id: 'createRecoveryDisk', number: 3, title: 'Create the recovery disk from B' },
   { id: 'attachRecoveryDisk', number: 4, title: 'Attach the recovery disk' },
   { id: 'connect', number: 5, title: 'Connect to the guest' },
@@ -328,6 +336,8 @@ export interface RollbackResult {
   readonly receipt?: CopyReceipt;
   /** What somebody chose to bring back while the run waited for it. */
   readonly chosen?: Chosen;
+  /** Those that were run, in order. */
+  readonly hooks?: readonly HookReport[];
   readonly approvals?: readonly Approval[];
   /** With outcome `undone`: the run that rolled the disk back onto B. */
   readonly undo?: { readonly workflowId: string; readonly safetySnapshotId?: string };

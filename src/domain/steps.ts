@@ -16,7 +16,17 @@ export const modeOf = (
   wasRunning: boolean,
 ): RollbackInput['snapshotMode'] => (wasRunning ? input.snapshotMode : 'cold');
 
-export function stepsOfRollback(input: RollbackInput, wasRunning: boolean): StepId[] {
+/** What a rollback past an expansion has to make as large as it was: the disk, and what the guest has on it. */
+export interface ToGrow {
+  readonly disk: boolean;
+  readonly guest: boolean;
+}
+
+export function stepsOfRollback(
+  input: RollbackInput,
+  wasRunning: boolean,
+  grow: ToGrow = { disk: false, guest: false },
+): StepId[] {
   const stop: StepId[] = wasRunning ? ['stopInstance'] : [];
   const snapshots: Record<RollbackInput['snapshotMode'], StepId[]> = {
     cold: [...stop, 'takeSafetySnapshot'],
@@ -28,7 +38,9 @@ export function stepsOfRollback(input: RollbackInput, wasRunning: boolean): Step
     ...snapshots[modeOf(input, wasRunning)],
     'gate',
     'resetDisk',
+    ...(grow.disk ? (['restoreDiskSize'] as const) : []),
     ...(startsAfterReset(input.powerAfter, wasRunning) ? (['startInstance'] as const) : []),
+    ...(grow.guest ? (['growFileSystems'] as const) : []),
     ...(input.sync === undefined ? [] : SYNC_STEPS),
   ];
 }

@@ -22,6 +22,8 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   thaw: ['lib', 'freezer', 'thaw'],
   'disk-use': ['lib', 'disks', 'disk-use'],
   'look-into-copy': ['lib', 'look-into-copy'],
+  hook: ['lib', 'job', 'hook'],
+  grow: ['lib', 'disks', 'grow'],
   'run-state': ['lib', 'job', 'run-state'],
 };
 

@@ -204,6 +204,41 @@ export interface LookIntoCopyInput extends RunRef, LookRequest {
   readonly mounts: MountResult['mounts'];
 }
 
+/** `grow`: grows the disk's last partition and what is on it to the disk. What is as large as it can be is no error. */
+export interface GrowInput extends RunRef {
+  readonly originalSerial: string;
+}
+export interface GrowResult {
+  readonly grown: ReadonlyArray<{
+    /** `partition`, `logical volume`, or the file system's type and `file system`. */
+    readonly what: string;
+    /** Device, `group/volume` or mount point. */
+    readonly name: string;
+    readonly fromBytes: number;
+    readonly toBytes: number;
+  }>;
+  /** What could not be grown, in words. */
+  readonly left: readonly string[];
+}
+
+/** `hook`: starts the executable once for each `id` (`point-attempt`), and waits up to `waitSeconds` for its end. */
+export interface HookInput extends RunRef {
+  readonly id: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly user: string;
+  readonly timeoutSeconds: number;
+  readonly waitSeconds: number;
+}
+export interface HookResult {
+  /** `lost`: its process is gone without a result, as after a reboot; it is not started again. */
+  readonly state: 'running' | 'done' | 'lost';
+  readonly exitCode: number;
+  readonly timedOut: boolean;
+  readonly outputBytes: number;
+  readonly outputFile: string;
+}
+
 /** Every script with what it takes and answers. */
 export interface GuestScripts {
   'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
@@ -220,6 +255,8 @@ export interface GuestScripts {
   thaw: { input: RunRef; result: ThawResult };
   'disk-use': { input: DiskUseInput; result: DiskUseResult };
   'look-into-copy': { input: LookIntoCopyInput; result: LookResult };
+  hook: { input: HookInput; result: HookResult };
+  grow: { input: GrowInput; result: GrowResult };
   'run-state': { input: RunRef; result: RunStateResult };
 }
 export type ScriptName = keyof GuestScripts;

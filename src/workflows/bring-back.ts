@@ -6,6 +6,7 @@ import type { CopyReceipt, PlannedDisk, SyncSelection } from '../contract/rollba
 import { chosenMounts } from '../domain/chosen-mounts.ts';
 import type { Guarded } from './decisions.ts';
 import { failureText, guestCode } from './failure-text.ts';
+import { runHook } from './hooks.ts';
 import { effects, effectsBeforeReset, scripts, transfers, waits } from './policies.ts';
 import { isExpected, type Run, type Summary } from './run.ts';
 import { awaitSelection } from './selection.ts';
@@ -208,13 +209,38 @@ function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts
   return run.step(
     'copyBack',
     async (summary) => {
-      await copyUntilDone(summary, guest, mounts, selection);
-      await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
-      return readReceipt(run, guest, summary);
+      const receipt = await betweenHooks(run, guest, summary, async () => {
+        await copyUntilDone(summary, guest, mounts, selection);
+        await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
+        return readReceipt(run, guest, summary);
+      });
+      await runHook(run, 'healthCheck', 'copyBack', guest, summary);
+      return receipt;
     },
     (receipt) =>
       `${groupedNumber(receipt.filesCopied)} files, ${groupedNumber(receipt.bytesCopied)} bytes copied; all ${groupedNumber(receipt.filesSelected)} selected compared equal${receipt.filesKeptLive === 0 ? '' : ` or kept (${groupedNumber(receipt.filesKeptLive)})`}`,
   );
+}
+
+/** What `beforeCopy` has stopped is started again, however the copy ends. */
+async function betweenHooks<T>(run: Run, guest: InBoot, summary: Summary, copy: () => Promise<T>): Promise<T> {
+  const after = (mayAsk: boolean) => runHook(run, 'afterCopy', 'copyBack', guest, summary, mayAsk);
+  let copied: T;
+  try {
+    await runHook(run, 'beforeCopy', 'copyBack', guest, summary);
+    copied = await copy();
+  } catch (error) {
+    if (!isExpected(error)) throw error;
+    try {
+      await CancellationScope.nonCancellable(() => after(false));
+    } catch (failed) {
+      if (!isExpected(failed)) throw failed;
+      run.leaveOver(failureText(failed).message);
+    }
+    throw error;
+  }
+  await after(true);
+  return copied;
 }
 
 async function readReceipt(run: Run, guest: InBoot, summary: Summary): Promise<CopyReceipt> {

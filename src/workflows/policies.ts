@@ -67,6 +67,13 @@ export const stopWait: Acts = proxyActivities<Activities>({
   heartbeatTimeout: '20s',
 });
 
+/** An agent that has not come up a quarter of an hour after the start is not waited for by what can do without it. */
+export const agentWait: Acts = proxyActivities<Activities>({
+  startToCloseTimeout: '15m',
+  scheduleToCloseTimeout: '15m',
+  heartbeatTimeout: '20s',
+});
+
 /**
  * One script in the guest. Every script may run twice; six tries over about five minutes ride out an agent that restarts. A
  * refusal of the script is final at once.
@@ -82,6 +89,13 @@ export const looks: Acts = proxyActivities<Activities>({
   startToCloseTimeout: '3m',
   heartbeatTimeout: '20s',
   retry: { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 },
+});
+
+/** A hook: a day and what it takes to see its end. Started once whatever is tried again; six tries ride out an agent that restarts. */
+export const hookRuns: Acts = proxyActivities<Activities>({
+  startToCloseTimeout: '25h',
+  heartbeatTimeout: '20s',
+  retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 6 },
 });
 
 /** A copy or its verification: as long as the data takes. The job itself runs in the guest, whatever becomes of the worker. */

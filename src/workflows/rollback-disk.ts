@@ -22,6 +22,8 @@ import {
 import { getClearance } from './clearance.ts';
 import { type Guarded, guardedBy, UndoRequested } from './decisions.ts';
 import { failureText } from './failure-text.ts';
+import { growFileSystems, restoreDiskSize } from './grow.ts';
+import { runHook } from './hooks.ts';
 import { parseInput } from './input.ts';
 import { effects, effectsBeforeReset, reads, scripts, starts, stopWait, waits } from './policies.ts';
 import { isExpected, Run, type Summary } from './run.ts';
@@ -94,7 +96,9 @@ async function rollBack(run: Run, scene: Scene): Promise<RollbackResult> {
     }
     let bootId: string | undefined;
     try {
+      await restoreDiskSize(run, scene, guarded);
       if (scene.startAfterwards) bootId = await startInstance(run, scene, guarded);
+      await growFileSystems(run, scene);
     } catch (error) {
       if (!isExpected(error)) throw error;
       await release();
@@ -116,6 +120,7 @@ async function rollBack(run: Run, scene: Scene): Promise<RollbackResult> {
 async function stopInstance(run: Run, { input, instance }: Scene): Promise<void> {
   const ref = { regionId: input.regionId, instanceId: instance.id };
   await run.step('stopInstance', async (summary) => {
+    await runHook(run, 'beforeStop', 'stopInstance', ref, summary);
     // Before the call: a reply that is lost must not hide that the instance is to be started again.
     run.stoppedByUs = true;
     const stop = (force: boolean) =>
@@ -220,9 +225,14 @@ async function startInstance(run: Run, { input, instance }: Scene, guarded: Guar
   const ref = { regionId: input.regionId, instanceId: instance.id };
   // The recovery disk carries the same file system ids as the original: it must not appear before the guest has booted.
   const awaitBooted = async (summary: Summary) => {
-    if (input.sync === undefined) return undefined;
+    const { hooks } = input;
+    if (input.sync === undefined && hooks?.afterStart === undefined && hooks?.healthCheck === undefined)
+      return undefined;
     await waits.awaitAgentOnline.executeWithOptions(summary('Wait for the Cloud Assistant agent'), [ref]);
     const ready = await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
+    await runHook(run, 'afterStart', 'startInstance', ref, summary);
+    // Where data is brought back it has the last word after that.
+    if (input.sync === undefined) await runHook(run, 'healthCheck', 'startInstance', ref, summary);
     return ready.bootId;
   };
   return guarded(

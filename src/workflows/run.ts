@@ -15,6 +15,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { HookReport } from '../contract/hooks.ts';
 import type { Purpose } from '../contract/ids.ts';
 import { CANCEL_PREVIEW_QUERY, FAILURE, SEARCH_ATTRIBUTES, STATUS_QUERY } from '../contract/messages.ts';
 import type { WaitingFor } from '../contract/operator.ts';
@@ -55,7 +56,9 @@ const PHASE_OF: Record<StepId, Phase> = {
   takeSafetySnapshot: 'snapshotting',
   gate: 'gate',
   resetDisk: 'resetting',
+  restoreDiskSize: 'resetting',
   startInstance: 'starting',
+  growFileSystems: 'starting',
   createRecoveryDisk: 'attaching',
   attachRecoveryDisk: 'attaching',
   connect: 'attaching',
@@ -116,6 +119,8 @@ export class Run {
   #steps: Step[] = [];
   #ledger: LedgerEntry[] = [];
   #leftovers: string[] = [];
+  readonly #hooks: HookReport[] = [];
+  #hookAttempts = 0;
 
   constructor(kind: 'rollback' | 'sync', input: RollbackInput | SyncInput) {
     const { workflowId, runId, originalExecutionRunId } = workflowInfo();
@@ -264,6 +269,16 @@ export class Run {
     this.#show();
   }
 
+  /** Numbers every start of a hook: each is started once, whatever is tried again. */
+  nextHookAttempt(): number {
+    this.#hookAttempts += 1;
+    return this.#hookAttempts;
+  }
+
+  hookEnded(report: HookReport): void {
+    this.#hooks.push(report);
+  }
+
   leaveOver(what: string): void {
     this.#leftovers.push(what);
   }
@@ -284,6 +299,7 @@ export class Run {
       ...(this.gate === undefined ? {} : { gate: this.gate }),
       ...(this.receipt === undefined ? {} : { receipt: this.receipt }),
       ...(this.chosen === undefined ? {} : { chosen: this.chosen }),
+      ...(this.#hooks.length === 0 ? {} : { hooks: this.#hooks }),
       ...(this.operator.approvals.length === 0 ? {} : { approvals: this.operator.approvals }),
       ...(this.undo === undefined ? {} : { undo: this.undo }),
       steps: this.#steps,

@@ -140,6 +140,16 @@ describe('one rollback, every reply lost', () => {
     expect(await cloud.run(() => cloud.activities.awaitResetEnded(resetInput()))).toEqual({ diskSizeGiB: 20 });
   });
 
+  test('ResizeDisk is sent once, and only for a disk that is smaller than it was', async () => {
+    const size = (sizeGiB: number) => ({ run: identity.run, regionId: cloud.regionId, diskId: cloud.diskId, sizeGiB });
+    expect(await cloud.run(() => cloud.activities.restoreDiskSize(size(20)))).toEqual({ sent: false, seenGiB: 20 });
+    expect(await cloud.calls('ResizeDisk')).toEqual([]);
+    const { result, effective } = await withLostReply('ResizeDisk', () => cloud.activities.restoreDiskSize(size(24)));
+    expect(effective).toBe(1);
+    expect(result).toEqual({ sent: false, seenGiB: 24 });
+    await cloud.run(() => cloud.activities.awaitDiskSize(size(24)));
+  });
+
   const createDisk = (of: typeof identity) => {
     const like: PlannedDisk = {
       id: cloud.diskId,

@@ -50,6 +50,14 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
   'disk-use': { uses: [] },
   'look-into-copy': { entries: [] },
   // Nothing to skip: what a decision to skip relies on is never there.
+  hook: {
+    state: 'done',
+    exitCode: 0,
+    timedOut: false,
+    outputBytes: 0,
+    outputFile: '/var/log/ecs-rollback/r/h-1/output',
+  },
+  grow: { grown: [], left: [] },
   'run-state': { mounts: [], verification: 'none', verified: false },
 };
 

@@ -16,6 +16,7 @@ export const ACTIONS = {
   DeleteSnapshot: 'effect',
   CreateDisk: 'effect',
   ResetDisk: 'effect',
+  ResizeDisk: 'effect',
   AttachDisk: 'effect',
   DetachDisk: 'effect',
   DeleteDisk: 'effect',

@@ -520,6 +520,17 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
         `${diskId} to ${snapshotId}`,
       ),
 
+    resizeDisk: ({ diskId, sizeGiB, clientToken }) =>
+      effect(
+        'ResizeDisk',
+        (client, models, runtime) =>
+          client.resizeDiskWithOptions(
+            new models.ResizeDiskRequest({ diskId, newSize: sizeGiB, type: 'offline', clientToken }),
+            runtime,
+          ),
+        `${diskId} to ${sizeGiB} GiB`,
+      ),
+
     async probeReset(diskId, snapshotId) {
       const refusal = await dryRunReset(diskId, snapshotId);
       if (refusal === undefined) return 'idle';

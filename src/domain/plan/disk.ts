@@ -1,8 +1,9 @@
 /** The original disk: its state, what it is attached to, and what becomes of it with its instance. */
 import type { Disk } from '../../cloud/types.ts';
-import type { PlanFinding } from '../../contract/rollback.ts';
+import type { PlanFinding, RollbackInput } from '../../contract/rollback.ts';
+import { startsAfterReset, type ToGrow } from '../steps.ts';
 import { blocker, warning } from './findings.ts';
-import { couldNotRead, type Observed, type Target } from './observed.ts';
+import { couldNotRead, isRunning, type Observed, type Target } from './observed.ts';
 import { checkLocks } from './locks.ts';
 
 export function* checkDisk(input: Target, seen: Observed): Generator<PlanFinding> {
@@ -73,8 +74,16 @@ export const resetRunning = (diskId: string): PlanFinding =>
     'wait for its end, and look what it was reset to',
   );
 
+/** Whether the disk is larger than it was at snapshot A, and whether the guest can be asked to grow what is on it. */
+export function toGrow(input: RollbackInput, seen: Observed): ToGrow {
+  const { disk, snapshot, instance } = seen;
+  const grown = disk !== undefined && snapshot !== undefined && disk.sizeGiB > snapshot.sourceDiskSizeGiB;
+  const runs = startsAfterReset(input.powerAfter, isRunning(seen));
+  return { disk: grown, guest: grown && runs && instance?.osType === 'linux' && disk.serial !== '' };
+}
+
 /** What the reset means for this disk. */
-export function* checkResetOfDisk(seen: Observed): Generator<PlanFinding> {
+export function* checkResetOfDisk(input: RollbackInput, seen: Observed): Generator<PlanFinding> {
   const { disk, snapshot } = seen;
   if (disk === undefined) return;
   if (snapshot !== undefined && disk.sizeGiB > snapshot.sourceDiskSizeGiB) {
@@ -82,7 +91,9 @@ export function* checkResetOfDisk(seen: Observed): Generator<PlanFinding> {
       'DiskGrownSince',
       'diskId',
       `disk ${disk.id} has grown from ${snapshot.sourceDiskSizeGiB} to ${disk.sizeGiB} GiB since snapshot A`,
-      'partition and file system are as small as before after the reset: grow them again by hand',
+      toGrow(input, seen).guest
+        ? 'partition and file systems are as small as at A after the reset: the run grows them again once the instance has started'
+        : 'partition and file system are as small as before after the reset: grow them again by hand',
     );
   }
   if (disk.kind === 'data' && disk.deleteWithInstance) {

@@ -5,7 +5,7 @@
 import type { PlanFinding, RollbackInput, RollbackPlan, SyncInput } from '../../contract/rollback.ts';
 import { stepsOfRollback, stepsOfSync } from '../steps.ts';
 import { checkDataLoss } from './data-loss.ts';
-import { checkDisk, checkResetOfDisk } from './disk.ts';
+import { checkDisk, checkResetOfDisk, toGrow } from './disk.ts';
 import { checkDryRuns } from './dry-runs.ts';
 import type { PlanCode } from './findings.ts';
 import { checkGuestOfRollback, checkGuestOfSync } from './guest.ts';
@@ -43,7 +43,7 @@ export function planIdentity(input: RollbackInput | SyncInput, plan: UnhashedPla
       : {};
   return {
     ...rest,
-    asked: { ...asked, sync: input.sync },
+    asked: { ...asked, sync: input.sync, hooks: input.hooks },
     findings: findings
       .filter(({ code }) => !PASSING.has(code))
       .map(({ severity, code, field }) => `${severity} ${code} ${field ?? ''}`)
@@ -62,14 +62,14 @@ export function planRollback(input: RollbackInput, seen: Observed): UnhashedPlan
     ...checkPowerCycle(input, seen),
     ...(input.sync === undefined ? [] : checkRecoveryDisk(seen)),
     ...checkGuestOfRollback(input, seen),
-    ...checkResetOfDisk(seen),
+    ...checkResetOfDisk(input, seen),
     ...checkDataLoss(input, seen),
     ...checkOtherRuns(input, seen),
   ];
   return {
     ...describe(input, seen),
     findings: blockersFirst([...findings, ...checkDryRuns(input, seen, findings)]),
-    steps: stepsOfRollback(input, isRunning(seen)),
+    steps: stepsOfRollback(input, isRunning(seen), toGrow(input, seen)),
   };
 }
 

@@ -63,6 +63,13 @@ export async function bootGuest(kind: 'vm' | 'loop') {
     ended,
     attach: (diskId: string, serial = serialOf(diskId)) => plane.attachDisk(INSTANCE, { diskId, serial }),
     detach: (diskId: string, serial = serialOf(diskId)) => plane.detachDisk(INSTANCE, { diskId, serial }),
+    /** With these disks and the system disk. */
+    async reboot(diskIds: readonly string[]) {
+      await plane.stopInstance(INSTANCE, { force: false });
+      const disks = diskIds.map((diskId) => ({ diskId, serial: serialOf(diskId) }));
+      await plane.startInstance(INSTANCE, [{ diskId: 'd-system', serial: 'system' }, ...disks]);
+      while (!(await plane.agentAnswers(INSTANCE))) await sleep(20);
+    },
     async close() {
       await plane.close();
       await rm(stateDir, { recursive: true, force: true });

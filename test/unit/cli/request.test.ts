@@ -36,6 +36,18 @@ describe('a rollback', () => {
     });
   });
 
+  it('takes hooks as files, or with all that can be said of them', () => {
+    const full = { command: '/opt/check', args: ['a b'], user: 'shop', timeoutSeconds: 5, onFailure: 'ask' };
+    const hook = ['beforeCopy=/opt/stop=now', `healthCheck=${JSON.stringify(full)}`];
+    const plain = { command: '/opt/stop=now', args: [], user: 'root', timeoutSeconds: 300, onFailure: 'fail' };
+    expect(rollbackInput({ ...good, hook }, asker).hooks).toEqual({ beforeCopy: plain, healthCheck: full });
+    expect(syncInput({ ...good, path: ['/data/a'], hook }, asker).hooks).toEqual({
+      beforeCopy: plain,
+      healthCheck: full,
+    });
+    expect(rollbackInput(good, asker)).not.toHaveProperty('hooks');
+  });
+
   it('takes every flag', () => {
     const flags = {
       ...good,
@@ -239,6 +251,21 @@ describe('a rollback', () => {
       'consent without an undo',
       { ...good, acceptDataLoss: true },
       '--accept-data-loss: only an undo loses data that is not in snapshot B: add --on-failure undo, or leave out --accept-data-loss',
+    ],
+    [
+      'hook at an unknown point',
+      { ...good, hook: ['later=/opt/x'] },
+      `--hook: "later=/opt/x" does not begin with a point and "=": the points are beforeStop, afterStart, beforeCopy, afterCopy, healthCheck`,
+    ],
+    [
+      'hook that is no file',
+      { ...good, hook: ['beforeCopy=stop-shop'] },
+      `--hook: "beforeCopy=stop-shop" is not an absolute path: name an executable file as the guest sees it, such as /usr/local/bin/stop-shop`,
+    ],
+    [
+      'hook with a field of another kind',
+      { ...good, hook: ['beforeCopy={"command":"/opt/x","timeoutSeconds":"5"}'] },
+      String.raw`--hook: "beforeCopy={\"command\":\"/opt/x\",\"timeoutSeconds\":\"5\"}" is not accepted: expected POINT=/file, or POINT={"command":"/file","args":[…],"user":…,"timeoutSeconds":…,"onFailure":"fail|continue|ask"}`,
     ],
     [
       'too many paths',

@@ -396,6 +396,7 @@ describe('effects', () => {
     await region.deleteSnapshot('s-2');
     await region.resetDisk('d-1', 's-1');
     expect(await region.probeReset('d-1', 's-1')).toBe('idle');
+    await region.resizeDisk({ diskId: 'd-1', sizeGiB: 40, clientToken: 'token-3' });
     await region.attachDisk('d-2', 'i-1');
     await region.detachDisk('d-2', 'i-1');
     await region.deleteDisk('d-2');
@@ -440,6 +441,7 @@ describe('effects', () => {
     // Without Force: disks made from it keep it.
     expect(sent('DeleteSnapshot')).toEqual({ SnapshotId: 's-2' });
     expect(sent('ResetDisk')).toEqual({ DiskId: 'd-1', SnapshotId: 's-1' });
+    expect(sent('ResizeDisk')).toEqual({ DiskId: 'd-1', NewSize: '40', Type: 'offline', ClientToken: 'token-3' });
     expect(sent('AttachDisk')).toEqual({ DiskId: 'd-2', InstanceId: 'i-1', DeleteWithInstance: 'false' });
     expect(sent('StopInstance')).toEqual({ InstanceId: 'i-1', StoppedMode: 'KeepCharging', ForceStop: 'false' });
     expect(sent('RunCommand')).toMatchObject({

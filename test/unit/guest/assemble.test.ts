@@ -21,6 +21,8 @@ const names: ScriptName[] = [
   'freeze',
   'thaw',
   'run-state',
+  'grow',
+  'hook',
   'disk-use',
 ];
 

@@ -34,6 +34,30 @@ describe('a rollback is planned', () => {
   });
 });
 
+describe('a rollback past an expansion', () => {
+  const grown = { ...healthy, disk: { ...disk, sizeGiB: 40 } };
+  const growing = (input: typeof rollback, seen: typeof healthy) => {
+    const plan = planRollback(input, seen);
+    const remedy = plan.findings.find(({ code }) => code === 'DiskGrownSince')?.remedy;
+    return { steps: plan.steps.filter((step) => /Size|grow|^start/.test(step)), remedy };
+  };
+
+  test('gives the disk its size back before the start, and grows what is on it after', () => {
+    const { steps, remedy } = growing(rollback, grown);
+    expect(steps).toEqual(['restoreDiskSize', 'startInstance', 'growFileSystems']);
+    expect(remedy).toMatch(/the run grows them again/);
+  });
+
+  test('leaves what is on it to people where the guest cannot be asked', () => {
+    const only = rollbackInputSchema.parse(base);
+    const off = growing(only, { ...stopped, disk: grown.disk });
+    expect(off.steps).toEqual(['restoreDiskSize']);
+    expect(off.remedy).toMatch(/by hand/);
+    const unnamed = growing(only, { ...grown, disk: { ...grown.disk, serial: '' } });
+    expect(unnamed.steps).toEqual(['restoreDiskSize', 'startInstance']);
+  });
+});
+
 test('a sync on its own has steps 3 to 8 only and needs the instance running', () => {
   const input = syncInputSchema.parse({ ...base, sync: { paths: ['/data/uploads'] } });
   expect(planSync(input, healthy).steps).toEqual([
