@@ -131,15 +131,17 @@ describe('a reboot while the recovery disk is attached', () => {
     const one = layout('part');
     const { original, root, finding } = placeOf(one);
     const recovery = 'd-copy';
+    // As large as the tests before have made it.
+    const size = Number(await guest.sh(`${waitFor(original)}; blockdev --getsize64 $disk`));
     await guest.sh(
       `mkdir -p ${root}/x; echo "UUID=$(blkid -p -s UUID -o value $(findmnt -no SOURCE ${root})) ${root} ext4 nofail 0 0" >>/etc/fstab; sync`,
     );
     await guest.plane.snapshotDisks([{ diskId: original, snapshotId: 's-copy' }]);
-    await guest.plane.createDisk(recovery, LARGER, 's-copy');
+    await guest.plane.createDisk(recovery, size, 's-copy');
     const input = {
       ...finding('run-boot', recovery, [`${root}/x`]),
-      originalSizeBytes: LARGER,
-      recoverySizeBytes: LARGER,
+      originalSizeBytes: size,
+      recoverySizeBytes: size,
     };
     await guest.attach(recovery);
     const { bootId, fileSystems } = await guest.ok('find-device', input);

@@ -28,6 +28,7 @@ if [[ ! -e $DIR/begun ]]; then
       else as=(setpriv --reuid "$(id -u -- "$user")" --regid "$(id -g -- "$user")" --init-groups --); fi
     fi
     cd /
+    : >"$DIR/output"
     umask 022
     SECONDS=0
     # To a file and not through a pipe: what the hook leaves running in the background must not be waited for.
