@@ -554,6 +554,9 @@ it('what could not be read, or was not asked, is not said to be missing', () => 
       ({ code }) => code === 'SnapshotOfAnotherDisk',
     )?.remedy,
   ).toContain('could not be read');
+  expect(planRollback(withPaths, { ...healthy, snapshot: foreign }).findings[0]?.remedy).toContain(
+    `the newest usable snapshots of ${disk.id} are ${snapshot.id} (${snapshot.createdAt})`,
+  );
   const detached = { disk: { ...disk, status: 'Available', attachedTo: [] }, instance: undefined };
   const bare = { ...healthy, ...detached, otherRuns: undefined, offers: undefined, guest: undefined, paths: undefined };
   expect(codes(planRollback(withPaths, bare).findings)).toEqual(['DiskNotAttached', 'DataLossWindow']);
