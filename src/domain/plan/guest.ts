@@ -55,7 +55,12 @@ function* checkGuest(instance: Instance, needs: Needs, willBeStarted: boolean, s
   const why = whyNotAsked(instance, seen);
   if (why !== undefined) yield* notAsked(instance, needs, why, seen);
   for (const { code, message } of seen.paths ?? []) {
-    yield blocker(codeOfPath(code), 'sync.paths', message, 'name existing paths on the disk that is rolled back');
+    yield blocker(
+      codeOfPath(code),
+      'sync.paths',
+      message,
+      REMEDY_OF_PATH[code] ?? 'name existing paths on the disk that is rolled back',
+    );
   }
   if (seen.guest !== undefined) {
     yield* checkFileSystems(seen.guest, needs);
@@ -126,7 +131,17 @@ const PATH_CODES: ReadonlySet<string> = new Set<PlanCode>([
   'UnsupportedLayout',
   'OriginalReadOnly',
 ]);
-const codeOfPath = (code: string): PlanCode => (PATH_CODES.has(code) ? (code as PlanCode) : 'PathUnusable');
+/** Where another path is not the answer. */
+const REMEDY_OF_PATH: Readonly<Record<string, string>> = {
+  ToolMissing: 'install it, or leave this path out',
+  UnsupportedLayout: 'leave this path out',
+  OriginalReadOnly: 'mount it writable, or leave this path out',
+  PathThroughSymlink: 'name the real path',
+};
+const codeOfPath = (code: string): PlanCode => {
+  if (code === 'ToolMissing') return 'GuestToolMissing';
+  return PATH_CODES.has(code) ? (code as PlanCode) : 'PathUnusable';
+};
 
 function* checkAbilities(instance: Instance, guest: LookAroundResult): Generator<PlanFinding> {
   const [major = 0, minor = 0] = guest.bash.split('.').map(Number);

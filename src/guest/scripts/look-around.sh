@@ -47,21 +47,14 @@ for f in /etc/systemd/system/*.mount /usr/lib/systemd/system/*.mount; do
   while IFS= read -r line; do [[ $line != Where=* ]] || AT_BOOT[${line#*=}]=1; done <"$f"
 done
 
-# The file systems of the disk, each once, by way of LVM or the like, too.
+# The file systems of the disk, each once, by way of LVM or the like, too. Bind mounts come after what they are of; a Btrfs
+# may be mounted by its subvolumes alone.
 declare -A SEEN=()
 systems= count=0
 for m in "${!M_AT[@]}"; do
   dev=${M_DEV[m]} at=${M_AT[m]}
-  [[ ${M_ROOT[m]} == / && $count -lt 20 ]] || continue
-  if [[ $dev == 0:* && -b ${M_SRC[m]} ]]; then
-    read -r major minor < <(stat -Lc '%t %T' -- "${M_SRC[m]}")
-    dev=$((16#$major)):$((16#$minor))
-  fi
-  disk=${DISK_OF[$dev]-}
-  [[ $disk && ! ${SEEN[$dev]-} ]] || continue
-  BELOW=
-  [[ $disk == "$orig" ]] || below "$disk"
-  [[ $disk == "$orig" || " $BELOW " == *" $orig "* ]] || continue
+  [[ ${M_ROOT[m]} == / || ${M_TYPE[m]} == btrfs ]] && [[ $count -lt 20 && ! ${SEEN[$dev]-} ]] || continue
+  on_disk "$m" "$orig" || continue
   free_at "$at" || continue
   SEEN[$dev]=1 count=$((count + 1))
   read_only=false at_boot=false

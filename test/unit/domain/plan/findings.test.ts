@@ -446,11 +446,14 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
     { seen: { guest: { ...guest, bash: '4.1' } }, unless: { seen: { guest: { ...guest, bash: '4.2' } } } },
     { seen: { guest: { ...guest, kernel: 'FreeBSD', os: '' } }, says: /is FreeBSD with bash/ },
   ],
-  GuestToolMissing: {
-    seen: { guest: { ...guest, missingTools: ['blkid', 'flock'] } },
-    says: /lacks blkid, flock/,
-    unless: { input: withoutPaths, seen: { guest: { ...guest, missingTools: ['blkid'] } } },
-  },
+  GuestToolMissing: [
+    {
+      seen: { guest: { ...guest, missingTools: ['blkid', 'flock'] } },
+      says: /lacks blkid, flock/,
+      unless: { input: withoutPaths, seen: { guest: { ...guest, missingTools: ['blkid'] } } },
+    },
+    { seen: problem('ToolMissing') },
+  ],
   FreezeImpossible: [
     { input: frozen, seen: { guest: { ...guest, canFreeze: false } }, says: /no fsfreeze/ },
     { input: frozen, seen: onSystemDisk, says: /system disk/, unless: { input: hot, seen: onSystemDisk } },
