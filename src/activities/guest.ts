@@ -3,9 +3,10 @@ import { cancelled, heartbeat, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Hook, HookPoint } from '../contract/hooks.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
-import type { CopyReceipt, SyncSelection } from '../contract/rollback.ts';
+import type { CopyReceipt } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 import type {
+  CopyStartInput,
   CopyStartResult,
   CopyStatusResult,
   FindDeviceResult,
@@ -19,6 +20,8 @@ import type {
 } from '../guest/scripts.ts';
 import type { GuestRef, GuestRunner } from './guest-runner.ts';
 import { guestRunName } from './identity.ts';
+
+export type { BootRef } from '../guest/scripts.ts';
 
 export interface GuestStep extends GuestRef {
   readonly run: string;
@@ -147,16 +150,11 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       return guest.run(input, 'look-into-copy', { ...look, ...runOf(input) }, { ...SHORT, look: true });
     },
 
-    async startCopy(
-      input: GuestStep & Pick<SyncSelection, 'conflictPolicy' | 'into'> & { mounts: MountResult['mounts'] },
-    ): Promise<CopyStartResult> {
-      const { mounts, conflictPolicy, into } = input;
-      return guest.run(
-        input,
-        'copy-start',
-        { ...runOf(input), mounts, conflictPolicy, ...(into === undefined ? {} : { into }) },
-        SHORT,
-      );
+    /** Plans and starts the copy in the guest, or finds it at work. `base`: the first boot after the reset, if there was one. */
+    async startCopy(input: GuestStep & Omit<CopyStartInput, 'run'>): Promise<CopyStartResult> {
+      const { regionId: _, instanceId: __, ...copy } = input;
+      await guest.run(input, 'copy-engine', runOf(input), SHORT);
+      return guest.run(input, 'copy-start', { ...copy, ...runOf(input) }, SHORT);
     },
 
     async awaitCopy(input: GuestStep): Promise<CopyStatusResult> {

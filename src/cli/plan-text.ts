@@ -121,8 +121,13 @@ function broughtBack(input: RollbackInput | SyncInput): string {
     'newer-wins': 'replacing live files only where the copy is newer',
     'keep-live': 'only what is missing on the live disk',
     'take-b': 'replacing what is live',
+    both: 'as newer-wins, and the copy beside a live file that has changed, too',
   }[input.sync.conflictPolicy];
-  return `${input.sync.paths.map(oneLine).join(', ')} (${input.sync.conflictPolicy}: ${rule})`;
+  const { paths, include, exclude, conflictPolicy } = input.sync;
+  const only = include === undefined ? '' : ` only ${include.map(oneLine).join(', ')}`;
+  const without = exclude === undefined ? '' : ` without ${exclude.map(oneLine).join(', ')}`;
+  const gone = input.sync.delete === true ? '; DELETES what was deleted from A to B' : '';
+  return `${paths.map(oneLine).join(', ')}${only}${without} (${conflictPolicy}: ${rule}${gone})`;
 }
 
 function powerAtEnd(input: RollbackInput, plan: RollbackPlan): string {

@@ -330,17 +330,22 @@ function sourceFlags(command: Command): Command {
 }
 
 function syncFlags(command: Command): Command {
+  const repeatable = (value: string, given?: string[]) => [...(given ?? []), value];
   return command
-    .option('--path <path>', 'bring this back, as the guest sees it; repeatable', (path: string, paths?: string[]) => [
-      ...(paths ?? []),
-      path,
-    ])
+    .option('--path <path>', 'bring this back, as the guest sees it; repeatable', repeatable)
+    .option('--include <pattern>', 'below the paths only files like this, such as *.jpg; repeatable', repeatable)
+    .option(
+      '--exclude <pattern>',
+      'leave out what is like this, folders whole; goes over --include; repeatable',
+      repeatable,
+    )
     .option(
       '--conflict <policy>',
-      'newer-wins (default), keep-live or take-b: what to do where a live file is in the way',
+      'newer-wins (default), keep-live, take-b or both: what to do where a live file is in the way',
     )
     .option('--into <folder>', 'bring the paths back below this folder, not to where they were')
-    .option('--choose', 'wait with the copy mounted until `select` says what of the paths to bring back');
+    .option('--choose', 'wait with the copy mounted until `select` says what of the paths to bring back')
+    .option('--delete', 'delete below the paths what was deleted from A to B, unless it has changed since the reset');
 }
 
 function targetFlags(command: Command): Command {

@@ -20,6 +20,9 @@ export interface RequestFlags {
   readonly conflict?: string;
   readonly choose?: boolean;
   readonly into?: string;
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly delete?: boolean;
   readonly power?: string;
   readonly forceStop?: boolean;
   readonly retentionDays?: string;
@@ -66,7 +69,9 @@ const EXPECTED: Readonly<Record<string, string>> = {
   '--snapshot': 'the id of the snapshot, such as s-bp1a2b3c4d5e6f7g8h9i',
   '--instance': 'the id of an instance, such as i-bp1a2b3c4d5e6f7g8h9i',
   '--path': 'what to bring back as the guest sees it, such as /data/uploads',
-  '--conflict': 'newer-wins, keep-live or take-b',
+  '--conflict': 'newer-wins, keep-live, take-b or both',
+  '--include': 'a pattern such as *.jpg or /2026/*',
+  '--exclude': 'a pattern such as *.tmp or /cache',
   '--hook':
     'POINT=/file, or POINT={"command":"/file","args":[…],"user":…,"timeoutSeconds":…,"onFailure":"fail|continue|ask"}',
   '--power': 'as-found, running or stopped',
@@ -86,8 +91,8 @@ export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput 
   const base: Partial<RollbackRequest> = file?.request ?? asker.base ?? {};
   const faults = contradictions(flags, base);
   if (faults.length > 0) throw new UsageError(...faults);
-  const says = [flags.path, flags.conflict, flags.choose, flags.into].some((flag) => flag !== undefined);
-  const sync = says ? selection(flags) : undefined;
+  const says = [flags.path, flags.conflict, flags.choose, flags.into, flags.include, flags.exclude, flags.delete];
+  const sync = says.some((flag) => flag !== undefined) ? selection(flags) : undefined;
   const approval = approvalPolicy(flags, base);
   const given = {
     ...target(flags, file === undefined ? asker.env : {}),
@@ -218,7 +223,7 @@ export function requireAnswer(flags: WaitFlags, canPrompt: boolean, why: string)
 function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): string[] {
   const faults: string[] = [];
   const broughtBack = flags.path !== undefined || base.sync !== undefined;
-  for (const flag of ['conflict', 'choose', 'into'] as const) {
+  for (const flag of ['conflict', 'choose', 'into', 'include', 'exclude', 'delete'] as const) {
     if (flags[flag] === undefined || broughtBack) continue;
     faults.push(`--${flag}: nothing is brought back without --path: add --path, or leave out --${flag}`);
   }
@@ -269,6 +274,9 @@ function selection(flags: RequestFlags): Record<string, unknown> {
     ...(flags.conflict === undefined ? {} : { conflictPolicy: flags.conflict }),
     ...(flags.choose === undefined ? {} : { choose: flags.choose }),
     ...(flags.into === undefined ? {} : { into: flags.into }),
+    ...(flags.include === undefined ? {} : { include: flags.include }),
+    ...(flags.exclude === undefined ? {} : { exclude: flags.exclude }),
+    ...(flags.delete === undefined ? {} : { delete: flags.delete }),
   };
 }
 
@@ -298,8 +306,11 @@ function objection(issue: Issue, flags: RequestFlags, { env }: Asker): string {
     return `${flag}: is missing: give ${EXPECTED[flag] ?? 'a value'}${instead}`;
   }
   if (issue.code === 'too_big' && issue.path[0] === 'sync' && issue.path.length === 2)
-    return `--path: ${value} are too many: at most 200 in one run`;
-  const ours = issue.code === 'custom' || issue.code === 'invalid_format' || flag === '--path' || flag === '--into';
+    return `${flag}: ${value} are too many: at most ${flag === '--path' ? 200 : 50} in one run`;
+  const ours =
+    issue.code === 'custom' ||
+    issue.code === 'invalid_format' ||
+    ['--path', '--include', '--exclude', '--into'].includes(flag);
   const said = ours ? issue.message : `is not accepted: expected ${EXPECTED[flag] ?? 'another value'}`;
   const name = flag === '--region' && flags.region === undefined ? REGION_VARIABLE : flag;
   return `${name}: ${shown(value)} ${said}`;
@@ -313,7 +324,15 @@ function typed(
   if (path[0] === 'sync') {
     if (path[1] === 'into') return { flag: '--into', value: flags.into };
     if (path[1] === 'conflictPolicy') return { flag: '--conflict', value: flags.conflict };
+    if (path[1] === 'delete') return { flag: '--delete', value: String(flags.delete) };
     const index = path[2];
+    if (path[1] === 'include' || path[1] === 'exclude') {
+      const given = flags[path[1]];
+      return {
+        flag: `--${path[1]}`,
+        value: typeof index === 'number' ? given?.[index] : `${given?.length ?? 0} patterns`,
+      };
+    }
     if (typeof index === 'number') return { flag: '--path', value: [...new Set(flags.path)][index] };
     return { flag: '--path', value: flags.path === undefined ? undefined : `${flags.path.length} paths` };
   }

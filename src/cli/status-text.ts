@@ -1,7 +1,7 @@
 /** One run as text for a tired human: what it is doing, whether the reset has happened, what to type next. */
 import { resetOf, type RunView, safetySnapshotOf } from '../client.ts';
 import { FAILURE } from '../contract/messages.ts';
-import type { CopyProgress, FailureReport, LedgerEntry, Step } from '../contract/rollback.ts';
+import type { CopyProgress, CopyVerdict, FailureReport, LedgerEntry, Step } from '../contract/rollback.ts';
 import { formatBytes, formatDuration } from './durations.ts';
 import { shellWord, type Typed, waitingKind, waitingLines, waitingMark, waitingWord } from './next-commands.ts';
 import { count } from './plan-text.ts';
@@ -169,6 +169,16 @@ export function copyLine(progress: CopyProgress): string {
   return `${progress.stage}, ${files}, ${bytes}${percent}`;
 }
 
+/** What the receipt says about entries of which something may be missed. */
+const NOT_BROUGHT_BACK: ReadonlyArray<readonly [CopyVerdict, string]> = [
+  ['conflict', 'changed from A to B and live since the reset'],
+  ['live-is-newer', 'live with a later time than in B'],
+  ['changed-live', 'changed live since the reset, not from A to B'],
+  ['deleted-live', 'deleted live since the reset, in B as in A'],
+  ['deleted-since-A', 'back from A, deleted before B'],
+  ['directory-in-the-way', 'a live directory is in the way of a file'],
+];
+
 function endLines(view: RunView, style: Style): string[] {
   const lines: string[] = [];
   const receipt = view.result?.receipt;
@@ -178,6 +188,13 @@ function endLines(view: RunView, style: Style): string[] {
       `Brought back: ${count(receipt.filesCopied, 'file')}, ${formatBytes(receipt.bytesCopied)}; ${verdict} by content; ` +
         `${count(receipt.filesKeptLive, 'live file')} kept`,
     );
+    for (const [verdict, meaning] of NOT_BROUGHT_BACK) {
+      const told = receipt.verdicts?.[verdict];
+      if (told !== undefined) lines.push(`  ${count(told.entries, 'path')}, ${formatBytes(told.bytes)}: ${meaning}`);
+    }
+    for (const { folder, files } of receipt.aside ?? []) {
+      lines.push(`Kept aside: ${count(files, 'file')} that were replaced or deleted, in ${oneLine(folder)}`);
+    }
     for (const mismatch of receipt.mismatches.slice(0, 10)) lines.push(`  differs: ${oneLine(mismatch)}`);
     if (receipt.mismatches.length > 10) lines.push(`  … and ${receipt.mismatches.length - 10} more`);
   }

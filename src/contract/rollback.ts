@@ -8,11 +8,14 @@ import { diskIdSchema, instanceIdSchema, type Purpose, regionIdSchema, snapshotI
 import { type Approval, approvalPolicySchema, type WaitingFor } from './operator.ts';
 
 /**
- * - `newer-wins`: a live file is replaced only by one with a later modification time.
+ * What to do where something is live already. What is replaced is kept aside in any case.
+ * - `newer-wins`: what has not changed since the reset is replaced by what changed from A to B; a conflict stays live. Where
+ *   that is not known (no reset, or another boot since): what has a later modification time.
  * - `keep-live`: only what is missing is brought back.
  * - `take-b`: the copy from snapshot B replaces whatever is live.
+ * - `both`: as `newer-wins`, and B's copy of a conflict is put beside the live file.
  */
-export const conflictPolicySchema = z.enum(['newer-wins', 'keep-live', 'take-b']);
+export const conflictPolicySchema = z.enum(['newer-wins', 'keep-live', 'take-b', 'both']);
 
 /** As the guest sees it: absolute, no `.` or `..` parts, not the root itself. At most 4,095 bytes (Linux PATH_MAX). */
 export const guestPathSchema = z
@@ -34,6 +37,19 @@ export const selectedPathsSchema = z
   .min(1, 'is empty: name at least one path to bring back')
   .max(200);
 
+/** As `find` matches (fnmatch): `*` takes slashes, too. See docs/copy.md. */
+const patternSchema = z
+  .string()
+  .min(1, 'is empty')
+  .max(255, 'is longer than 255 characters')
+  .refine((pattern) => !pattern.includes('\0'), 'contains a NUL character')
+  .refine((pattern) => !pattern.endsWith('/'), 'ends with a slash, which no name does: write it without')
+  .refine(
+    (pattern) => !pattern.split('/').some((part) => part === '.' || part === '..'),
+    'has a "." or ".." part: write the pattern without it',
+  );
+const patternsSchema = z.array(patternSchema).min(1, 'is empty').max(50);
+
 export const syncSelectionSchema = z.strictObject({
   /** What to bring back, as the guest sees it. Directories are taken whole. */
   paths: selectedPathsSchema,
@@ -45,6 +61,12 @@ export const syncSelectionSchema = z.strictObject({
    */
   into: guestPathSchema.optional(),
   conflictPolicy: conflictPolicySchema.default('newer-wins'),
+  /** Of what lies below the paths, only the files that one of these patterns matches, and the folders that lead to them. */
+  include: patternsSchema.optional(),
+  /** Leave out what one of these patterns matches, folders with all that is in them. Goes over `include`. */
+  exclude: patternsSchema.optional(),
+  /** Delete, below the paths, what was there right after the reset, is unchanged since, and was deleted from A to B. */
+  delete: z.boolean().optional(),
 });
 export type SyncSelection = z.infer<typeof syncSelectionSchema>;
 
@@ -150,7 +172,10 @@ export const syncInputSchema = z.strictObject({
   /** Any finished snapshot of the disk; after a rollback it is snapshot B. */
   snapshotId: snapshotIdSchema,
   instanceId: instanceIdSchema.optional(),
-  sync: syncSelectionSchema,
+  sync: syncSelectionSchema.refine((selection) => selection.delete !== true, {
+    path: ['delete'],
+    message: 'works within a rollback only: without a reset nothing tells what was deleted from what is new',
+  }),
   hooks: hooksSchema.optional(),
   requestedBy: requestedBySchema.optional(),
   onLeaseHeld: leasePolicySchema.default('fail'),
@@ -299,13 +324,14 @@ export interface GateEvidence {
 
 /** Totals of a copy, as verified in the guest after dropping its caches. */
 export interface CopyReceipt {
-  readonly tool: 'rsync' | 'tar';
   readonly filesSelected: number;
   readonly bytesSelected: number;
   readonly filesCopied: number;
   readonly bytesCopied: number;
   /** Live files the policy kept in place of the copy from B. */
   readonly filesKeptLive: number;
+  /** Of those, the bytes that exist in B and were not brought back. */
+  readonly bytesKeptLive?: number;
   /** Every selected entry equals its source in content, type, mode, owner, times, link target and hard links, or was kept by policy. */
   readonly verified: boolean;
   /** False where the guest has no `getfattr`, so that extended attributes and ACLs were copied but not compared. */
@@ -313,6 +339,10 @@ export interface CopyReceipt {
   /** SHA-256 over the sorted manifest of what was selected on B. */
   readonly digest: string;
   readonly mismatches: readonly string[];
+  /** Where what was replaced or deleted is kept in the guest, until somebody removes it. */
+  readonly aside?: ReadonlyArray<{ readonly folder: string; readonly files: number }>;
+  /** How the selected entries stood when the copy was planned; those that were the same are not listed. */
+  readonly verdicts?: Readonly<Partial<Record<CopyVerdict, { readonly entries: number; readonly bytes: number }>>>;
 }
 
 export interface Chosen {
@@ -322,6 +352,26 @@ export interface Chosen {
   /** ISO 8601, workflow time. */
   readonly at: string;
 }
+
+/**
+ * What A, B and what is live say about one entry. Without a known A (no reset, or another boot since) only `only-in-B`,
+ * `changed-in-B` (has the later time), `live-is-newer` and `only-live` can be told.
+ */
+export type CopyVerdict =
+  | 'only-in-B'
+  | 'changed-in-B'
+  /** Live since the reset, unchanged from A to B. */
+  | 'changed-live'
+  /** Changed from A to B, and live since the reset. */
+  | 'conflict'
+  /** There in A and, unchanged, in B; deleted live since the reset. */
+  | 'deleted-live'
+  /** There in A and live, not in B. */
+  | 'deleted-since-A'
+  | 'only-live'
+  | 'live-is-newer'
+  | 'directory-in-the-way'
+  | 'other-file-system';
 
 export type Outcome = 'planned' | 'completed' | 'completed-with-leftovers' | 'rolled-back-not-synced' | 'undone';
 

@@ -13,7 +13,8 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   'look-around': ['lib', 'disks', 'look-around'],
   'find-device': ['lib', 'disks', 'find-device'],
   mount: ['lib', 'disks', 'group', 'mount'],
-  'copy-start': ['lib', 'job', 'tree', 'copy-start'],
+  'copy-engine': ['lib', 'copy-engine'],
+  'copy-start': ['lib', 'job', 'tree', 'plan', 'copy-start'],
   'copy-status': ['lib', 'job', 'copy-status'],
   'verify-start': ['lib', 'job', 'tree', 'verify-start'],
   'verify-result': ['lib', 'verify-result'],
@@ -33,7 +34,10 @@ const MAX_BASE64_BYTES = 24 * 1024;
 const pack = (name: ScriptName): string => {
   const text = PARTS[name]
     .map((part) => readFileSync(new URL(`./scripts/${part}.sh`, import.meta.url), 'utf8'))
-    .join('');
+    .join('')
+    // Comments and indentation stay at home: the room is needed for paths.
+    .replaceAll(/^[ \t]*#.*\n/gm, '')
+    .replaceAll(/^[ \t]+/gm, '');
   return (
     gzipSync(text, { level: 9 })
       .toString('base64')

@@ -2,7 +2,7 @@
  * What each guest script takes and answers. A script is a file in `scripts/`, gets its input as one Base64 JSON blob and
  * prints one JSON document as the last line of its output. Sizes in bytes.
  */
-import type { CopyProgress, CopyReceipt } from '../contract/rollback.ts';
+import type { CopyProgress, CopyReceipt, SyncSelection } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 
 /** Every script's answer. `refused`: the guest is not as it must be, and trying again does not help. */
@@ -61,15 +61,28 @@ export interface MountResult {
   readonly mounts: ReadonlyArray<FileSystemPair & { readonly recoveryMount: string }>;
 }
 
-/** `copy-start`: plans the copy, starts it detached, and answers at once. A second start finds the first. */
+/** A moment of the guest's own clock, of one boot. */
+export interface BootRef {
+  /** Changes with every boot (`/proc/sys/kernel/random/boot_id`). */
+  readonly bootId: string;
+  /** Seconds since 1970 with fraction, as text: nothing of this boot was written earlier. */
+  readonly bootedAt: string;
+}
+
+/** `copy-engine` leaves in the guest what `copy-start` works with, which plans the copy, starts it detached, and answers at once. A second start finds the first. */
 export interface CopyStartInput extends RunRef {
   readonly mounts: MountResult['mounts'];
-  readonly conflictPolicy: 'newer-wins' | 'keep-live' | 'take-b';
+  readonly conflictPolicy: SyncSelection['conflictPolicy'];
+  /** The first boot after the reset: what was not written since is A. Not believed when the guest was booted again. */
+  readonly base?: BootRef;
+  readonly include?: readonly string[] | undefined;
+  readonly exclude?: readonly string[] | undefined;
+  /** Delete live entries that were deleted from A to B. Refused (`NoBase`) when they cannot be told from new ones. */
+  readonly delete?: boolean | undefined;
   /** A folder in place of `originalMount`, on the same file system. */
-  readonly into?: string;
+  readonly into?: string | undefined;
 }
 export interface CopyStartResult {
-  readonly tool: 'rsync' | 'tar';
   readonly alreadyRunning: boolean;
 }
 
@@ -148,10 +161,7 @@ export interface LookAroundResult {
 export interface GuestReadyInput {
   readonly waitSeconds: number;
 }
-export interface GuestReadyResult {
-  /** Changes with every boot (`/proc/sys/kernel/random/boot_id`). */
-  readonly bootId: string;
-}
+export type GuestReadyResult = BootRef;
 
 /** `copy-status`: of which job; by default the verification when one was started, else the copy. */
 export interface CopyStatusInput extends RunRef {
@@ -246,6 +256,7 @@ export interface GuestScripts {
   'look-around': { input: LookAroundInput; result: LookAroundResult };
   'find-device': { input: FindDeviceInput; result: FindDeviceResult };
   mount: { input: MountInput; result: MountResult };
+  'copy-engine': { input: RunRef; result: object };
   'copy-start': { input: CopyStartInput; result: CopyStartResult };
   'copy-status': { input: CopyStatusInput; result: CopyStatusResult };
   'verify-start': { input: RunRef; result: CopyStartResult };

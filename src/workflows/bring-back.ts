@@ -210,7 +210,7 @@ function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts
     'copyBack',
     async (summary) => {
       const receipt = await betweenHooks(run, guest, summary, async () => {
-        await copyUntilDone(summary, guest, mounts, selection);
+        await copyUntilDone(run, summary, guest, mounts, selection);
         await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
         return readReceipt(run, guest, summary);
       });
@@ -259,15 +259,17 @@ async function readReceipt(run: Run, guest: InBoot, summary: Summary): Promise<C
 }
 
 async function copyUntilDone(
+  run: Run,
   summary: Summary,
   guest: InBoot,
   mounts: Mounts,
-  { conflictPolicy, into }: SyncSelection,
+  selection: SyncSelection,
 ): Promise<void> {
-  const where = into === undefined ? {} : { into };
+  const { paths: _, choose: __, ...how } = selection;
+  const base = run.base === undefined ? {} : { base: run.base };
   for (let start = 1; ; start += 1) {
-    await scripts.startCopy.executeWithOptions(summary(`Start the copy in the guest (${conflictPolicy})`), [
-      { ...guest, mounts, conflictPolicy, ...where },
+    await scripts.startCopy.executeWithOptions(summary(`Start the copy in the guest (${how.conflictPolicy})`), [
+      { ...guest, mounts, ...how, ...base },
     ]);
     try {
       await transfers.awaitCopy.executeWithOptions(summary('Wait until the copy in the guest has ended'), [guest]);

@@ -229,11 +229,11 @@ async function startInstance(run: Run, { input, instance }: Scene, guarded: Guar
     if (input.sync === undefined && hooks?.afterStart === undefined && hooks?.healthCheck === undefined)
       return undefined;
     await waits.awaitAgentOnline.executeWithOptions(summary('Wait for the Cloud Assistant agent'), [ref]);
-    const ready = await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
+    run.base = await scripts.awaitGuestReady.executeWithOptions(summary('Wait until the guest has booted'), [ref]);
     await runHook(run, 'afterStart', 'startInstance', ref, summary);
     // Where data is brought back it has the last word after that.
     if (input.sync === undefined) await runHook(run, 'healthCheck', 'startInstance', ref, summary);
-    return ready.bootId;
+    return run.base.bootId;
   };
   return guarded(
     'startInstance',

@@ -15,6 +15,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { BootRef } from '../activities/guest.ts';
 import type { HookReport } from '../contract/hooks.ts';
 import type { Purpose } from '../contract/ids.ts';
 import { CANCEL_PREVIEW_QUERY, FAILURE, SEARCH_ATTRIBUTES, STATUS_QUERY } from '../contract/messages.ts';
@@ -108,6 +109,8 @@ export class Run {
   gate: GateEvidence | undefined;
   receipt: CopyReceipt | undefined;
   chosen: Chosen | undefined;
+  /** The first boot after the reset, as the guest tells it: what is live and was not written since is A. */
+  base: BootRef | undefined;
   undo: RollbackResult['undo'];
   readonly operator: Operator;
 

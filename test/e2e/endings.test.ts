@@ -127,7 +127,10 @@ it('says so when the disk was rolled back and nothing could be brought back', as
   for (const script of ['look-around', 'check-paths'] as const) {
     await answer(script, { ok: true, result: HEALTHY[script] });
   }
-  await answer('guest-ready', { ok: true, result: { bootId: '5f0e0b0e-0000-4000-8000-000000000000' } });
+  await answer('guest-ready', {
+    ok: true,
+    result: { bootId: '5f0e0b0e-0000-4000-8000-000000000000', bootedAt: '1790000000.5' },
+  });
   const message = 'two disks carry the serial of the recovery disk: detach one';
   await answer('find-device', { ok: false, refused: true, code: 'DeviceAmbiguous', message });
 

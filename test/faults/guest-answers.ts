@@ -24,7 +24,7 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
     fileSystems: [],
     stacks: [],
   },
-  'guest-ready': { bootId: '5f0e0b0e-0000-4000-8000-000000000000' },
+  'guest-ready': { bootId: '5f0e0b0e-0000-4000-8000-000000000000', bootedAt: '1790000000.5' },
   'find-device': {
     bootId: '5f0e0b0e-0000-4000-8000-000000000000',
     originalDevice: '/dev/vdb',
@@ -32,11 +32,11 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
     fileSystems: [pair],
   },
   mount: { mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] },
-  'copy-start': { tool: 'rsync', alreadyRunning: false },
+  'copy-engine': {},
+  'copy-start': { alreadyRunning: false },
   'copy-status': { ...done, message: '' },
-  'verify-start': { tool: 'rsync', alreadyRunning: false },
+  'verify-start': { alreadyRunning: false },
   'verify-result': {
-    tool: 'rsync',
     ...counts,
     verified: true,
     xattrsCompared: true,

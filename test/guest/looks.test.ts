@@ -52,7 +52,7 @@ it('sees what the run does as it goes', async () => {
   expect(await state()).toEqual({ mounts: [at], verification: 'none', verified: false });
   expect(await uses(RECOVERY)).toEqual([`mounted at ${at}`]);
 
-  await guest.ok('copy-start', { run: RUN, mounts, conflictPolicy: 'newer-wins' });
+  await guest.startCopy({ run: RUN, mounts, conflictPolicy: 'newer-wins' });
   expect(await guest.ended(RUN, 'copy')).toMatchObject({ state: 'done' });
   expect(await state()).toMatchObject({ verification: 'none' });
   await guest.ok('verify-start', { run: RUN });

@@ -110,7 +110,7 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
     awaitRecoveryDiskDetached: async () => undefined,
     deleteRecoveryDisk: async () => ({ sent: true }),
     awaitRecoveryDiskGone: async () => undefined,
-    awaitGuestReady: async () => ({ bootId: 'b' }),
+    awaitGuestReady: async () => ({ bootId: 'b', bootedAt: '1790000000.5' }),
     findRecoveryDevice: async () => ({
       bootId: 'b',
       originalDevice: '/dev/vdb',
@@ -119,11 +119,10 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
     }),
     lookIntoCopy: async () => ({ entries: [] }),
     mountRecoveryDisk: async () => ({ mounts: [{ ...pair, recoveryMount: '/run/ecs-rollback/r/p1' }] }),
-    startCopy: async () => ({ tool: 'rsync', alreadyRunning: false }),
+    startCopy: async () => ({ alreadyRunning: false }),
     awaitCopy: async () => ({ state: 'done', ...job }),
     startVerification: async () => undefined,
     awaitVerification: async () => ({
-      tool: 'rsync',
       filesSelected: 3,
       bytesSelected: 30,
       filesCopied: 3,

@@ -330,7 +330,6 @@ describe('after the reset', () => {
   test('a copy that does not compare equal is not called completed', async () => {
     const { result } = await run({
       awaitVerification: async () => ({
-        tool: 'rsync',
         filesSelected: 3,
         bytesSelected: 30,
         filesCopied: 3,

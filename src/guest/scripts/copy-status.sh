@@ -16,11 +16,15 @@ if [[ -e $DIR/result ]]; then
 fi
 stage=scanning done=0 files=0 bytes=0 total=0
 read -r stage done files bytes total < <(tail -n 1 "$DIR/progress")
-if [[ $stage == copying && $state == running && -e $DIR/shelf ]]; then
-  # The batch that is being staged counts as far as it is there.
-  IFS= read -r -d '' shelf <"$DIR/shelf"
-  read -r staged _ < <(du -sk -- "$shelf/b")
-  bytes=$((bytes + ${staged:-0} * 1024))
+if [[ $stage == @(copying|verifying) ]]; then
+  # Each piece counts once, whoever did it.
+  read -r done bytes < <(awk '!($1 in seen) { seen[$1]; f += $2; b += $3 } END { printf "%d %.0f\n", f, b }' "$DIR/journal")
+  if [[ $stage == copying && -e $DIR/shelf ]]; then
+    # What is being staged counts as far as it is there.
+    IFS= read -r -d '' shelf <"$DIR/shelf"
+    staged=$(du -sk -- "$shelf"/w? | awk '{ k += $1 } END { printf "%.0f", k * 1024 }')
+    bytes=$((bytes + ${staged:-0}))
+  fi
   ((bytes <= total)) || bytes=$total
 fi
 js "$message"

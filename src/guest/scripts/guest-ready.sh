@@ -13,4 +13,9 @@ if [[ -d /run/systemd/system ]]; then
     sleep 1
   done
 fi
-answer "{\"bootId\":\"$BOOT\"}"
+# The earliest that this boot can have written anything, by the guest's clock: as it is now, and as it was when the device
+# nodes were made, before any clock was set right.
+booted=$(find /dev -maxdepth 1 -printf '%C@\n' | sort -n | head -n 1)
+read -r _ by_clock < <(grep '^btime ' /proc/stat)
+((${booted%.*} <= by_clock)) || booted=$by_clock.0
+answer "{\"bootId\":\"$BOOT\",\"bootedAt\":\"$booted\"}"

@@ -18,10 +18,10 @@ job_alive() {
 # Starts function $2 as job $1. The caller holds the lock.
 start_job() {
   local dir=$RUN_DIR/$1 how=(setsid nohup) i
-  rm -f "$dir/pid" "$dir/result"
+  rm -f "$dir/pid" "$dir/result" "$dir/fault"
   {
     printf 'set -u; shopt -u patsub_replacement; ulimit -c 0\n'
-    declare -p LC_ALL PATH RUN RUN_DIR STAGE TAB UTF8 TOOL FORMAT
+    declare -p LC_ALL PATH RUN RUN_DIR STAGE TAB UTF8 ${!AWK_*} ${KEEP-}
     printf 'umask 077; DIR=%q\n' "$dir"
     declare -f
     printf 'job_begin; %s\n' "$2"
@@ -44,6 +44,9 @@ job_begin() {
   for group in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs; do
     [[ -w $group ]] && echo $$ >"$group"
   done
+  # Workers of a job that was killed alone may still be ending.
+  exec 8>"$DIR/lock"
+  flock -w 100 8 || exit
   started_at $$
   echo "$$ $REPLY" >"$DIR/pid.new"
   mv "$DIR/pid.new" "$DIR/pid"
@@ -53,10 +56,23 @@ job_begin() {
 progress() { echo "$1 $2 $3 $4 $5" >>"$DIR/progress"; }
 # States: done, failed (start it again and it goes on), refused (starting again does not help).
 job_end() {
+  local to=result
+  # Of a worker: the job ends with it when all have stopped.
+  [[ $BASHPID == $$ ]] || to=fault
   trap - EXIT
-  printf '%s\n' "$1" "$2" "${3//$'\n'/ }" >"$DIR/result.new"
-  mv "$DIR/result.new" "$DIR/result"
+  printf '%s\n' "$1" "$2" "${3//$'\n'/ }" >"$DIR/$to.$BASHPID"
+  mv "$DIR/$to.$BASHPID" "$DIR/$to"
   exit 0
+}
+join_workers() {
+  local pid well=1
+  for pid in "$@"; do wait "$pid" || well=; done
+  if [[ -e $DIR/fault ]]; then
+    trap - EXIT
+    mv "$DIR/fault" "$DIR/result"
+    exit 0
+  fi
+  [[ $well ]] || die 'a worker ended early'
 }
 die() { job_end failed GuestError "$1"; }
 stop() { job_end refused "$1" "$2"; }
@@ -65,5 +81,6 @@ stop() { job_end refused "$1" "$2"; }
 remove_stage() {
   touch -r "$1" "$RUN_DIR/root-time"
   rm -rf --one-file-system -- "${1%/}/$STAGE"
+  rmdir -- "${1%/}/$STAGE.aside"
   touch -r "$RUN_DIR/root-time" "$1"
 }

@@ -1,22 +1,46 @@
-# Trees as sorted lists: one line for each entry, tab-separated, names with \s \n \t for backslash, newline and tab, so that
-# every name is one word of one line. Whatever bytes a name has, it is never read as an option, a pattern or a path of its own.
-FORMAT='%p\0%y\0%m\0%U\0%G\0%s\0%T@\0%C@\0%i\0%n\0%b\0%l\0'
+# Trees as sorted lists: one line for each entry, 12 fields parted by tabs, names with \s \n \t for backslash, newline and
+# tab, so that every name is one word of one line. Whatever bytes a name has, it is never read as an option, a pattern or a
+# path of its own. Lists are merged by awk, line by line: no list is ever held in memory.
+ROW='%p\t%y\t%m\t%U\t%G\t%s\t%T@\t%C@\t%i\t%n\t%b\t%l\n'
+ODD=${ROW//\\[tn]/\\0}
+ODD_NAME=$'*[\\\\\t\n]*'
 
 encode() { sed -z 's/\\/\\s/g;s/\t/\\t/g;s/\n/\\n/g' | tr '\0' '\n'; }
 decode() { tr '\n' '\0' | sed -z 's/\\n/\n/g;s/\\t/\t/g;s/\\s/\\/g'; }
-rows() { encode | paste - - - - - - - - - - - - | sort -u; }
+sorted() { sort -S 48M -T "$DIR" "$@"; }
 enc() {
   REPLY=${1//\\/\\s}
   REPLY=${REPLY//$'\t'/\\t}
   REPLY=${REPLY//$'\n'/\\n}
 }
 dec() {
+  [[ $1 == *\\* ]] || { REPLY=$1 && return; }
   REPLY=${1//\\n/$'\n'}
   REPLY=${REPLY//\\t/$'\t'}
   REPLY=${REPLY//\\s/\\}
 }
-# The names on standard input (NUL-terminated, relative to the current folder) that exist here.
-look() { xargs -0 -r bash -c 'f=$1; shift; exec find "$@" -maxdepth 0 -printf "$f"' look "$FORMAT"; }
+# Rows into $1: what `find "${@:2}"` finds here. Only names that need it pay for being encoded.
+rows() {
+  local out=$1
+  shift
+  : >"$out.odd"
+  find "$@" \( ! -path "$ODD_NAME" ! -lname "$ODD_NAME" -printf "$ROW" -o -fprintf "$out.odd" "$ODD" \) >"$out.raw" || return
+  { cat "$out.raw" && encode <"$out.odd" | paste - - - - - - - - - - - -; } | sorted -u >"$out"
+  # The device number in place of a link's target, for device nodes.
+  awk -F'\t' '$2 ~ /^[bc]$/ { print $1 }' "$out" >"$out.odd"
+  if [[ -s $out.odd ]]; then
+    decode <"$out.odd" | xargs -0 stat -c %t:%T -- | paste "$out.odd" - |
+      awk -F'\t' -v OFS='\t' 'NR == FNR { d[$1] = $2; next } $1 in d { $12 = d[$1] } 1' - "$out" >"$out.raw"
+    mv "$out.raw" "$out"
+  fi
+  rm -f "$out.odd" "$out.raw"
+}
+# Rows into $1: those of the names on standard input (NUL, relative to the current folder) that exist here.
+look() {
+  local out=$1
+  xargs -0 -r bash -c 'f=$1; shift; exec find "$@" -maxdepth 0 -printf "$f"' look "$ODD" | encode |
+    paste - - - - - - - - - - - - | sorted -u >"$out"
+}
 
 open_mount() {
   M=$1
@@ -26,19 +50,94 @@ open_mount() {
   local p
   while IFS= read -r -d '' p; do ROOTS+=("$p"); done <"$M/paths"
 }
-# Everything selected on the recovery disk into $M/b, and what of it is live into $M/live.
+# FOUND = the tests of find for any of the patterns in file $1, in parentheses; nothing when there are none.
+# The matching is find's own (fnmatch): * takes slashes, too. "/x" is anchored at each selected path, "x/y" at any folder.
+patterns() {
+  local pattern root
+  FOUND=()
+  while IFS= read -r -d '' pattern; do
+    if [[ $pattern != */* ]]; then
+      FOUND+=(-o -name "$pattern")
+      continue
+    fi
+    for root in "${ROOTS[@]}"; do
+      root=${root//\\/\\\\}
+      root=${root//\*/\\*}
+      root=${root//\?/\\?}
+      root=${root//\[/\\[}
+      FOUND+=(-o -path "$root/${pattern#/}")
+      [[ $pattern == /* ]] || FOUND+=(-o -path "$root/*/$pattern")
+    done
+  done <"$1"
+  ((${#FOUND[@]} == 0)) || FOUND=(\( "${FOUND[@]:1}" \))
+}
+# Rows into $1 of all that is selected below the roots that follow.
+selected() {
+  local out=$1 leave_out
+  shift
+  patterns "$DIR/exclude"
+  leave_out=(-path './.ecs-rollback-*' -prune -o ${FOUND[@]+"${FOUND[@]}" -prune -o})
+  patterns "$DIR/include"
+  if ((${#FOUND[@]} == 0)); then
+    rows "$out" "$@" -xdev "${leave_out[@]}"
+    return
+  fi
+  rows "$out" "$@" -xdev "${leave_out[@]}" \( -type d -o "${FOUND[@]}" \) || return
+  # Of the directories, those that lead to something.
+  awk -F'\t' 'NR == FNR { if ($2 != "d") while (sub(/\/[^\/]*$/, "", $1) && !($1 in way)) way[$1]; next } $2 != "d" || $1 in way' \
+    "$out" "$out" >"$out.raw" && mv "$out.raw" "$out"
+}
+# Everything selected on the recovery disk into $M/b, and what is live in the same places into $M/live.
 scan() {
+  local root here=()
   cd -P -- "$FROM" || die "$FROM is not there"
-  find "${ROOTS[@]}" -xdev -path './.ecs-rollback-*' -prune -o -printf "$FORMAT" >"$M/raw" ||
+  selected "$M/b" "${ROOTS[@]}" ||
     die "the recovery disk could not be read to the end below $FROM"
-  rows <"$M/raw" >"$M/b" && rm -f "$M/raw"
   cd -P -- "$TO" || die "$TO is not there"
-  cut -f1 "$M/b" | decode | look | rows >"$M/live"
+  for root in "${ROOTS[@]}"; do [[ ! -e $root && ! -L $root ]] || here+=("$root"); done
+  : >"$M/live"
+  ((${#here[@]} == 0)) || selected "$M/live" "${here[@]}"
 }
-# Is time $1 later than $2? As find prints them, seconds and fraction.
-newer() {
-  local a=${1%.*} b=${2%.*}
-  ((a > b)) || { ((a == b)) && [[ ${1#*.} > ${2#*.} ]]; }
+
+# awk: times as find prints them, and several lists read side by side with the main one, all sorted by name.
+AWK_LISTS='
+function newer(a, b,  x, y) {
+  if (length(a) == length(b) && a !~ /^-/ && b !~ /^-/) return a "" > b ""
+  x = a; y = b; sub(/[.].*/, "", x); sub(/[.].*/, "", y)
+  if (x + 0 != y + 0) return x + 0 > y + 0
+  sub(/^[^.]*[.]/, "", a); sub(/^[^.]*[.]/, "", b)
+  return a "" > b ""
 }
-# The device number in place of a link's target, for device nodes.
-rdev() { stat -c %t:%T -- "$1/$2"; }
+function open(list, file) { F[list] = file; advance(list) }
+function advance(list,  tab) {
+  if ((getline L[list] < F[list]) <= 0) { N[list] = ""; return }
+  tab = index(L[list] "\t", "\t"); N[list] = substr(L[list] "\t", 1, tab); L[list] = substr(L[list], tab + 1)
+}
+function at(list, name) {
+  name = name "\t"
+  while (N[list] != "" && N[list] < name) advance(list)
+  if (N[list] != name) return 0
+  V[list] = L[list]; advance(list)
+  return 1
+}
+BEGIN { FS = OFS = "\t"; CONVFMT = OFMT = "%.0f" }
+'
+
+# Lines "name, SHA-256" for the regular files named on standard input (NUL), below the current folder.
+hashes() {
+  xargs -0 -r sha256sum -- |
+    sed -E '/^\\/{s/^.//;s/\\\\/\\s/g;s/\\r/\r/g};s/\t/\\t/g;s/^([0-9a-f]{64}) [ *](.*)$/\2\t\1/'
+}
+LARGE=67108864
+KEEP='ROW ODD ODD_NAME LARGE'
+# REPLY = SHA-256 of the large file $2 below $1 with $3 bytes in $4 blocks. openssl is several times faster. Of a file that is
+# mostly holes, its archive is hashed, which has no holes: terabytes of nothing are not read.
+hash_large() {
+  if (($4 * 2048 < $3)); then
+    read -r REPLY _ < <(printf '%s\0' "$2" | tar -C "$1" --format=gnu --sparse --null --no-unquote --numeric-owner -T - -cf - | sha256sum)
+    REPLY=sparse:$REPLY
+    return
+  fi
+  command -v openssl && read -r REPLY _ < <(openssl dgst -sha256 -r <"$1/$2") && ((${#REPLY} == 64)) && return
+  read -r REPLY _ < <(sha256sum <"$1/$2")
+}

@@ -1,146 +1,128 @@
 # Starts the verification as a detached job, or finds it running or done: after dropping the caches, every selected entry of
 # the recovery disk against what is live: type, mode, owner, size, time, link target, hard links, content and attributes.
+# An entry with the change time it has on the recovery disk has not been touched since A on either side: it is not read.
 lock
 [[ -e $RUN_DIR/copy/ended ]] || refuse NotCopied "the copy of the run $RUN has not ended in this guest since its last boot"
-TOOL=$(<"$RUN_DIR/copy/tool")
 DIR=$RUN_DIR/verify
-reply() { answer "{\"tool\":\"$TOOL\",\"alreadyRunning\":$1}"; }
+reply() { answer "{\"alreadyRunning\":$1}"; }
 if job_alive verify; then reply true; fi
 if read -r state <"$DIR/result" && [[ $state == done ]]; then reply true; fi
 rm -rf "$DIR"
 mkdir "$DIR"
+cp -- "$RUN_DIR/copy/include" "$RUN_DIR/copy/exclude" "$DIR"
 for m in "$RUN_DIR/copy/m"*; do
   mkdir "$DIR/${m##*/}"
   cp -- "$m/from" "$m/to" "$m/paths" "$m/kept" "$DIR/${m##*/}"
 done
 
-# Lines "name, hash" for the regular files named on standard input, below the current folder.
-hashes() {
-  xargs -0 -r sha256sum -- |
-    sed -E '/^\\/{s/^.//;s/\\\\/\\s/g;s/\\r/\r/g};s/\t/\\t/g;s/^([0-9a-f]{64}) [ *](.*)$/\2\t\1/'
-}
-# Lines "name, attributes" for those of the names on standard input that have any.
+# Lines "name, attributes" for those of the names on standard input (NUL) that have any.
 attributes() {
-  local line name= all=
-  while IFS= read -r line; do
-    case $line in
-      '# file: '*)
-        # It writes odd bytes as \nnn, and the backslash too.
-        line=${line#'# file: '}
-        printf -v name '%b' "${line//\\/\\0}"
-        enc "$name"
-        name=$REPLY all=
-        ;;
-      '') [[ ! $all ]] || echo "$name$TAB$all" ;;
-      *) all+="|$line" ;;
-    esac
-  done < <(xargs -0 -r getfattr -h -d -m - -e hex --absolute-names -- && echo)
-}
-names_of() { cut -f1 "$1" | decode; }
-
-# Hashes of the regular files in rows $1, below folder $2, into $3. $4: count them as progress.
-hash_rows() {
-  local name type size rest list=() bytes=0
-  cd -P -- "$2" || die "$2 is gone"
-  : >"$3"
-  while IFS=$TAB read -r name type _ _ _ size rest; do
-    [[ $type == f ]] || continue
-    list+=("$name")
-    bytes=$((bytes + size))
-    ((${#list[@]} < 500 && bytes < 67108864)) || hash_chunk "$3" "$4"
-  done <"$1"
-  ((${#list[@]} == 0)) || hash_chunk "$3" "$4"
-}
-hash_chunk() {
-  printf '%s\n' "${list[@]}" | decode | hashes >>"$1"
-  if [[ $2 ]]; then
-    FILES_DONE=$((FILES_DONE + ${#list[@]})) BYTES_DONE=$((BYTES_DONE + bytes))
-    progress verifying "$FILES_DONE" "$FILES" "$BYTES_DONE" "$BYTES"
-  fi
-  list=() bytes=0
+  xargs -0 -r getfattr -h -d -m - -e hex --absolute-names -- | awk "$AWK_LISTS"'
+    function flush() { if (all != "") print name, all; all = "" }
+    BEGIN { for (i = 0; i < 256; i++) byte[sprintf("%o", int(i / 64)) sprintf("%o", int(i / 8) % 8) i % 8] = sprintf("%c", i)
+      byte["134"] = "\\s"; byte["012"] = "\\n"; byte["011"] = "\\t" }
+    /^# file: / {
+      flush(); rest = substr($0, 9); name = ""
+      # It writes odd bytes as \nnn, and the backslash too.
+      while ((p = index(rest, "\\")) > 0) { name = name substr(rest, 1, p - 1) byte[substr(rest, p + 1, 3)]; rest = substr(rest, p + 4) }
+      name = name rest; next
+    }
+    /./ { all = all "|" $0 }
+    END { flush() }' | sorted
 }
 
-# Reads the next line of stream $1 (a sorted list) into NEXT[$1]; at its end there is none.
-next() { IFS= read -r "NEXT[$1]" <&"$1" || NEXT[$1]=; }
-# REPLY = what stream $1 has for $name, if anything.
-at_name() {
-  REPLY=
-  if [[ ${NEXT[$1]} == "$name$TAB"* ]]; then
-    REPLY=${NEXT[$1]#*"$TAB"}
-    next "$1"
-  fi
+# What must be read: `check` (names, for the attributes of both sides), `hash` ("side, size, blocks, name").
+AWK_SELECT='
+BEGIN { open("live", live); open("kept", kept); open("b", b_hash) }
+{
+  here = at("live", $1); keep = at("kept", $1); known = at("b", $1)
+  if (keep) next
+  split(V["live"], v, "\t")
+  if (here && v[7] == $8) next
+  print $1 >check
+  if ($2 != "f" || !here || v[1] != "f" || v[5] != $6) next
+  if (!known) print "b", $6, $11, $1 >hash
+  print "live", $6, $11, $1 >hash
 }
-compare_mount() {
-  local name type mode uid gid size mtime ctime ino links blocks target lt lm lu lg ls lmt lct li lk lb lx
-  local line b_hash l_hash b_attr l_attr kept group shown why
-  local -A b_group=() l_group=()
-  NEXT=()
-  for line in b-hash live-hash b-attr live-attr kept; do [[ ! -s $M/$line ]] || sort -u -o "$M/$line" "$M/$line"; done
-  exec 3<"$M/live" 4<"$M/b-hash" 5<"$M/live-hash" 6<"$M/b-attr" 7<"$M/live-attr" 8<"$M/kept"
-  for line in 3 4 5 6 7 8; do next $line; done
-  enc "${TO%/}"
-  local prefix=$REPLY
-  while IFS=$TAB read -r name type mode uid gid size mtime ctime ino links blocks target; do
-    at_name 3 && line=$REPLY
-    at_name 4 && b_hash=$REPLY
-    at_name 5 && l_hash=$REPLY
-    at_name 6 && b_attr=$REPLY
-    at_name 7 && l_attr=$REPLY
-    at_name 8 && kept=$REPLY
-    lt= lm= lu= lg= ls= lmt= lct= li= lk= lb= lx=
-    [[ ! $line ]] || IFS=$TAB read -r lt lm lu lg ls lmt lct li lk lb lx <<<"$line"
-    if [[ $type == [bc] ]]; then
+'
+AWK_PIECES='
+function piece() { if (out) close(out); out = sprintf("%s/%07d.%s", folder, ++pieces, $1); lines = size = 0 }
+$1 != side || lines >= 2000 || size + $2 > 67108864 && lines || !out { piece() }
+{ print $2, $3, $4 >out; lines++; files++; size += $2; bytes += $2; side = $1 }
+END { print files + 0, bytes + 0 }
+'
+# All lists side by side. The manifest to standard output, what differs to `wrong`.
+AWK_COMPARE='
+BEGIN {
+  open("live", live); open("kept", kept); open("b", b_hash); open("l", live_hash); open("ba", b_attr); open("la", live_attr)
+  prefix = ENVIRON["PREFIX"]
+}
+{
+  n = at("live", $1) ? split(V["live"], v, "\t") : 0
+  for (i = n + 1; i <= 11; i++) v[i] = ""
+  keep = at("kept", $1); known = at("b", $1)
+  b = known ? V["b"] : ""; l = at("l", $1) ? V["l"] : ""
+  ba = at("ba", $1) ? V["ba"] : ""; la = at("la", $1) ? V["la"] : ""
+  group = why = ""
+  if ($2 == "d") {
+    $6 = 0; v[5] = 0
+    # Somebody has put something into the directory since the copy ended.
+    if (v[1] == "d" && newer(v[6], ended)) v[6] = $7
+  } else {
+    selected++; selected_bytes += $6
+    if ($10 > 1) { if (!($9 in b_group)) b_group[$9] = $1; group = b_group[$9] }
+  }
+  print prefix substr($1, 2), $2 " " $3 " " $4 " " $5 " " $6 " " $7 " " b " " group " " $12 " " ba
+  if (keep) {
+    if ($2 != "d" && V["kept"] != "same-content") { kept_files++; kept_bytes += $6 }
+    next
+  }
+  if ($2 != v[1] || $3 != v[2] || $4 != v[3] || $5 != v[4] || $6 != v[5] || $7 != v[6] || $12 != v[11]) why = "metadata"
+  else if ($2 == "f" && $8 != v[7] && (b == "" || b != l)) why = "content"
+  else if (ba != la) why = "attributes"
+  # The first name of a file on B stands for all: they must be one file live too, and no other one.
+  else if ($2 != "d" && ($10 > 1 || v[9] > 1)) {
+    if ($10 > 1) { if (group in l_group && l_group[group] != v[8]) why = "links"; l_group[group] = v[8] }
+    owner = group == "" ? $1 : group
+    if (v[8] in l_owner && l_owner[v[8]] != owner) why = "links"
+    l_owner[v[8]] = owner
+  }
+  if (why != "") print prefix substr($1, 2), why >wrong
+}
+END { print selected + 0, selected_bytes + 0, kept_files + 0, kept_bytes + 0 >totals }
+'
+
+hash_worker() {
+  local piece side size blocks name root files bytes
+  for piece in "$M/c/"*; do
+    [[ ! -e $DIR/fault ]] || break
+    [[ -e $piece ]] && mv -T "$piece" "$M/w$1" || continue
+    side=${piece##*.} root=$FROM
+    [[ $side == b ]] || root=$TO
+    cd -P -- "$root" || die "$root is gone"
+    read -r files bytes < <(awk '{ b += $1 } END { printf "%d %.0f\n", NR, b }' "$M/w$1")
+    IFS=$TAB read -r size blocks name <"$M/w$1"
+    if ((size >= LARGE)); then
       dec "$name"
-      target=$(rdev "$FROM" "$REPLY") lx=$(rdev "$TO" "$REPLY")
-    fi
-    group=
-    if [[ $type == d ]]; then
-      size=0 ls=0
-      # Somebody has put something into the directory since the copy ended.
-      [[ $lt == d ]] && newer "$lmt" "$ENDED" && lmt=$mtime
+      hash_large "$root" "$REPLY" "$size" "$blocks"
+      echo "$name$TAB$REPLY" >>"$M/$side-hash$1"
     else
-      SELECTED=$((SELECTED + 1)) SELECTED_BYTES=$((SELECTED_BYTES + size))
-      if ((links > 1)); then
-        group=${b_group[$ino]-}
-        [[ $group ]] || b_group[$ino]=$name group=$name
-      fi
+      cut -f3 "$M/w$1" | decode | hashes >>"$M/$side-hash$1"
     fi
-    printf '%s\t%s\n' "$prefix${name#.}" "$type $mode $uid $gid $size $mtime $b_hash $group $target $b_attr" >&9
-    [[ $type != f || $b_hash ]] || die "a selected file could not be read on the recovery disk"
-    why=
-    [[ "$type $mode $uid $gid $size $mtime $target" == "$lt $lm $lu $lg $ls $lmt $lx" ]] || why=metadata
-    [[ $b_hash == "$l_hash" ]] || why=content
-    [[ $b_attr == "$l_attr" ]] || why=attributes
-    # The first name of a file on B stands for all: they must be one file live too, and no other's.
-    if [[ ! $why && ! $kept && $type != d ]]; then
-      if ((links > 1)); then
-        [[ ${l_group[$group]-$li} == "$li" ]] || why=links
-        l_group[$group]=$li
-      fi
-      if ((links > 1 || lk > 1)); then
-        [[ ${l_owner[$li]-${group:-$name}} == "${group:-$name}" ]] || why=links
-        l_owner[$li]=${group:-$name}
-      fi
-    fi
-    [[ $why ]] || continue
-    if [[ $kept ]]; then
-      [[ $type == d ]] || KEPT=$((KEPT + 1))
-      continue
-    fi
-    WRONG=$((WRONG + 1))
-    dec "$name"
-    js "${TO%/}${REPLY#.}"
-    if ((WRONG <= 50 && ${#SHOWN} + ${#REPLY} < 12000)); then SHOWN+=${SHOWN:+,}$REPLY; fi
-  done <"$M/b"
+    echo "${M##*/}/${piece##*/} $files $bytes 0 0" >>"$DIR/journal"
+  done
+  exit 0
 }
 
 verify_job() {
-  local m name type size rest
-  FILES=0 BYTES=0 FILES_DONE=0 BYTES_DONE=0 SELECTED=0 SELECTED_BYTES=0 KEPT=0 WRONG=0 SHOWN=
-  declare -gA l_owner=()
-  declare -ga NEXT=()
+  local m name why f files bytes size pids
+  BESIDE=.from-b-$RUN
+  FILES=0 BYTES=0 SELECTED=0 SELECTED_BYTES=0 KEPT=0 KEPT_BYTES=0 WRONG=0 SHOWN=
   progress scanning 0 0 0 0
-  sync
+  for ((m = 0; m < COUNT; m++)); do
+    open_mount "$DIR/m$m"
+    sync -f "$TO" || sync
+  done
   echo 3 >/proc/sys/vm/drop_caches
   ENDED=$(find "$RUN_DIR/copy/ended" -printf %T@)
   XATTRS=false
@@ -148,33 +130,89 @@ verify_job() {
   for ((m = 0; m < COUNT; m++)); do
     open_mount "$DIR/m$m"
     scan
-    while IFS=$TAB read -r name type _ _ _ size rest; do
-      [[ $type == f ]] && FILES=$((FILES + 1)) BYTES=$((BYTES + size))
-    done <"$M/b"
-    : >"$M/b-attr"
-    : >"$M/live-attr"
-    [[ $XATTRS == true ]] || continue
-    cd -P -- "$FROM" && names_of "$M/b" | attributes >"$M/b-attr"
-    cd -P -- "$TO" && names_of "$M/live" | attributes >"$M/live-attr"
+    sorted -u -o "$M/kept" "$M/kept"
+    cat "$RUN_DIR/copy/m$m"/b-hash? /dev/null 2>/dev/null | sorted -u >"$M/b-hash"
+    for f in check hash; do : >"$M/$f"; done
+    awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-hash" "-vcheck=$M/check" "-vhash=$M/hash" "$AWK_LISTS $AWK_SELECT" "$M/b" ||
+      die 'the lists could not be compared'
+    mkdir "$M/c"
+    read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "$AWK_LISTS $AWK_PIECES")
+    FILES=$((FILES + files)) BYTES=$((BYTES + bytes))
   done
+  : >"$DIR/journal"
   progress verifying 0 "$FILES" 0 "$BYTES"
-  exec 9>"$DIR/manifest"
   for ((m = 0; m < COUNT; m++)); do
     open_mount "$DIR/m$m"
-    hash_rows "$M/b" "$FROM" "$M/b-hash" ''
-    hash_rows "$M/live" "$TO" "$M/live-hash" count
-    l_owner=()
-    compare_mount
+    for f in b-attr live-attr wrong; do : >"$M/$f"; done
+    pids=()
+    for f in 1 2; do
+      hash_worker "$f" &
+      pids+=("$!")
+    done
+    join_workers "${pids[@]}"
+    if [[ $XATTRS == true ]]; then
+      (cd -P -- "$FROM" && decode <"$M/check" | attributes >"$M/b-attr") &
+      pids=("$!")
+      (cd -P -- "$TO" && decode <"$M/check" | look "$M/there" && cut -f1 "$M/there" | decode | attributes >"$M/live-attr") &
+      pids+=("$!")
+      join_workers "${pids[@]}"
+    fi
+    cat "$M"/b-hash* | sorted -u >"$M/b-all"
+    cat "$M"/live-hash? /dev/null 2>/dev/null | sorted -u >"$M/live-all"
+    enc "${TO%/}"
+    export PREFIX=$REPLY
+    awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-all" "-vlive_hash=$M/live-all" "-vb_attr=$M/b-attr" \
+      "-vlive_attr=$M/live-attr" "-vwrong=$M/wrong" "-vtotals=$M/totals" "-vended=$ENDED" "$AWK_LISTS $AWK_COMPARE" "$M/b" ||
+      die 'the lists could not be compared'
+  done >"$DIR/manifest"
+  for ((m = 0; m < COUNT; m++)); do
+    open_mount "$DIR/m$m"
+    read -r files bytes f size <"$M/totals"
+    SELECTED=$((SELECTED + files)) SELECTED_BYTES=$((SELECTED_BYTES + bytes)) KEPT=$((KEPT + f)) KEPT_BYTES=$((KEPT_BYTES + size))
+    enc "${TO%/}" && PREFIX=$REPLY
+    beside
+    while IFS=$TAB read -r name why; do
+      WRONG=$((WRONG + 1))
+      ((WRONG <= 50)) || continue
+      dec "$name"
+      js "$REPLY"
+      ((${#SHOWN} + ${#REPLY} >= 12000)) || SHOWN+=${SHOWN:+,}$REPLY
+    done <"$M/wrong"
   done
-  exec 9>&-
-  local digest ok=false copied bytes
+  local digest ok=false copied
   read -r digest _ < <(sha256sum <"$DIR/manifest")
   ((WRONG > 0)) || ok=true
   read -r copied bytes <"$RUN_DIR/copy/copied"
-  printf '{"tool":"%s","filesSelected":%d,"bytesSelected":%d,"filesCopied":%d,"bytesCopied":%d,"filesKeptLive":%d,"verified":%s,"xattrsCompared":%s,"digest":"%s","mismatches":[%s],"mismatchCount":%d}\n' \
-    "$TOOL" "$SELECTED" "$SELECTED_BYTES" "$copied" "$bytes" "$KEPT" "$ok" "$XATTRS" "$digest" "$SHOWN" "$WRONG" >"$DIR/verdict"
+  asides
+  printf '{"filesSelected":%d,"bytesSelected":%d,"filesCopied":%d,"bytesCopied":%d,"filesKeptLive":%d,"bytesKeptLive":%d,"verified":%s,"xattrsCompared":%s,"digest":"%s","mismatches":[%s],"mismatchCount":%d,"aside":[%s],"verdicts":{%s}}\n' \
+    "$SELECTED" "$SELECTED_BYTES" "$copied" "$bytes" "$KEPT" "$KEPT_BYTES" "$ok" "$XATTRS" "$digest" "$SHOWN" "$WRONG" "$ASIDES" \
+    "$(awk '{ f[$1] += $2; b[$1] += $3 } END { for (v in f) { printf "%s\"%s\":{\"entries\":%.0f,\"bytes\":%.0f}", c, v, f[v], b[v]; c = "," } }' "$RUN_DIR"/copy/m*/totals)" >"$DIR/verdict"
   progress "done" "$FILES" "$FILES" "$BYTES" "$BYTES"
   job_end "done" '' ''
+}
+# What was put beside a live entry: a file byte by byte, of others what they are. A FIFO is never opened.
+beside() {
+  local name live b
+  while IFS= read -r name; do
+    dec "$name"
+    live=${REPLY##*/} b=$FROM/$REPLY
+    live=$TO/${REPLY%/*}/${live:0:255-${#BESIDE}}$BESIDE
+    [[ $(stat -c '%f %u %g %s %Y %t:%T' -- "$b") == "$(stat -c '%f %u %g %s %Y %t:%T' -- "$live")" &&
+      $(readlink -- "$b") == "$(readlink -- "$live")" ]] && { [[ -L $b || ! -f $b ]] || cmp -s -- "$b" "$live"; } ||
+      echo "$PREFIX${name#.}${TAB}beside" >>"$M/wrong"
+  done < <(awk -F'\t' '$2 == "beside" { print $1 }' "$M/kept")
+}
+# Where what was replaced or deleted is kept.
+asides() {
+  local m n
+  ASIDES=
+  for ((m = 0; m < COUNT; m++)); do
+    open_mount "$DIR/m$m"
+    [[ -d ${TO%/}/$STAGE.aside ]] || continue
+    n=$(find "${TO%/}/$STAGE.aside" ! -type d -printf x | wc -c)
+    js "${TO%/}/$STAGE.aside"
+    ASIDES+=${ASIDES:+,}"{\"folder\":$REPLY,\"files\":$n}"
+  done
 }
 start_job verify verify_job
 reply false

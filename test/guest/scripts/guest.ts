@@ -8,7 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDataPlane } from '../../../simulator/data-plane/index.ts';
 import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
-import type { CopyStatusResult, GuestScripts, ScriptAnswer, ScriptName } from '../../../src/guest/scripts.ts';
+import type {
+  CopyStartInput,
+  CopyStatusResult,
+  GuestScripts,
+  ScriptAnswer,
+  ScriptName,
+} from '../../../src/guest/scripts.ts';
 
 const GIB = 1024 ** 3;
 const INSTANCE = 'i-guestscripts';
@@ -45,6 +51,12 @@ export async function bootGuest(kind: 'vm' | 'loop') {
     return answer.result;
   }
 
+  /** As the activity does it: what the copy works with first. */
+  async function startCopy(input: CopyStartInput) {
+    await ok('copy-engine', { run: input.run });
+    return ok('copy-start', input);
+  }
+
   /** Polls a job to its end. */
   async function ended(run: string, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
     for (;;) {
@@ -60,6 +72,7 @@ export async function bootGuest(kind: 'vm' | 'loop') {
     sh,
     run,
     ok,
+    startCopy,
     ended,
     attach: (diskId: string, serial = serialOf(diskId)) => plane.attachDisk(INSTANCE, { diskId, serial }),
     detach: (diskId: string, serial = serialOf(diskId)) => plane.detachDisk(INSTANCE, { diskId, serial }),

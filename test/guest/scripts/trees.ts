@@ -3,10 +3,12 @@
  * the product's scripts, to compare by.
  */
 
-/** Trees with everything a tree can have; the same twice, for the two tools. */
-export const RICH = ['rich-rsync', 'rich-tar'] as const;
+/** A tree with everything a tree can have. */
+export const RICH = ['rich'] as const;
 /** Small trees, one for each policy. */
 export const POLICIES = ['newer-wins', 'keep-live', 'take-b'] as const;
+/** Trees for the comparison of three, one for each policy. */
+export const MERGES = ['merge-newer-wins', 'merge-keep-live', 'merge-take-b', 'merge-both'] as const;
 /** Enough files that a copy can be met at work: more where guests are quick. */
 export const manyFiles = (kind: 'vm' | 'loop'): number => (kind === 'vm' ? 900 : 6000);
 
@@ -27,6 +29,7 @@ mkdir other many trap trap2 deep
 echo outside >other/untouched
 ${RICH.map(richA).join('')}
 ${POLICIES.map((name) => `mkdir -p ${name}; for f in older newer same mode type; do echo A >${name}/$f; done; touch -d '2021-01-01' ${name}/*`).join('\n')}
+${MERGES.map((name) => `mkdir ${name}; cd ${name}; for f in same b-changed live-changed conflict both-alike gone dropped moved-dir/f; do mkdir -p $(dirname $f); echo A >$f; done; cd ..`).join('\n')}
 mkdir -p blocked/thing; echo x >blocked/thing/inside; touch -d @1767225600.25 blocked
 sync
 `;
@@ -68,6 +71,7 @@ cd ${root}
 ${RICH.map(richB).join('')}
 for i in {1..${many}}; do echo "content of $i" >many/$i; done
 ${POLICIES.map((name) => `cd ${name}; for f in older newer mode missing; do echo "B of $f" >$f; done; touch -d '2022-01-01' older newer mode missing; chmod 0600 mode; rm type; mkdir type; echo below >type/below; touch -d '2022-01-01' type; cd ..`).join('\n')}
+${MERGES.map((name) => `cd ${name}; echo 'B, older time' >b-changed; touch -d '2001-01-01' b-changed; echo B >conflict; echo alike >both-alike; touch -d '2020-02-02' both-alike; rm dropped; echo B >new; mv moved-dir renamed-dir; cd ..`).join('\n')}
 mkdir trap/d trap2/d; echo f >trap/d/f; echo f >trap2/d/f; touch -d '2022-01-01' trap/d trap2/d
 # A later moment of the same second.
 rm -r blocked/thing; echo 'now a file' >blocked/thing; touch -d @1767225600.75 blocked
@@ -81,6 +85,7 @@ sync
 export const liveSince = (root: string) => `
 cd ${root}
 ${POLICIES.map((name) => `echo 'live now' >${name}/newer; echo 'only live' >${name}/only-live`).join('\n')}
+${MERGES.map((name) => `cd ${name}; echo live >live-changed; echo live >conflict; echo alike >both-alike; touch -d '2020-02-02' both-alike; rm gone; echo live >fresh; cd ..`).join('\n')}
 ln -s ../other trap/d; ln -s ../other trap2/d; touch -h -d '2021-06-06' trap2/d
 sync
 `;

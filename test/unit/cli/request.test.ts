@@ -145,7 +145,7 @@ describe('a rollback', () => {
     [
       'unknown conflict policy',
       { ...good, path: ['/a'], conflict: 'best' },
-      `--conflict: "best" is not accepted: expected newer-wins, keep-live or take-b`,
+      `--conflict: "best" is not accepted: expected newer-wins, keep-live, take-b or both`,
     ],
     [
       'unknown power state',

@@ -89,7 +89,6 @@ it('shows what is being retried and that nobody answers', () => {
 describe('an ended run', () => {
   it('that completed shows what came back and what is kept, and no next step', () => {
     const receipt = {
-      tool: 'rsync',
       filesSelected: 3,
       bytesSelected: 2048,
       filesCopied: 1,
@@ -111,7 +110,6 @@ describe('an ended run', () => {
 
   it('whose copy differs says so loudly', () => {
     const receipt = {
-      tool: 'tar',
       filesSelected: 1,
       bytesSelected: 1,
       filesCopied: 1,

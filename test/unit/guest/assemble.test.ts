@@ -13,6 +13,7 @@ const names: ScriptName[] = [
   'find-device',
   'mount',
   'look-into-copy',
+  'copy-engine',
   'copy-start',
   'copy-status',
   'verify-start',
@@ -42,9 +43,9 @@ describe('guestScript', () => {
     const files = readdirSync(new URL('../../../src/guest/scripts/', import.meta.url)).map((file) =>
       file.replace(/\.sh$/, ''),
     );
-    expect(files.filter((file) => !['lib', 'disks', 'group', 'job', 'tree', 'freezer'].includes(file)).sort()).toEqual(
-      [...names].sort(),
-    );
+    expect(
+      files.filter((file) => !['lib', 'disks', 'group', 'job', 'tree', 'plan', 'freezer'].includes(file)).sort(),
+    ).toEqual([...names].sort());
   });
 
   it('never puts input into the shell text', () => {

@@ -1,0 +1,55 @@
+/** The guest scripts on this very machine, as root: for what needs many files and no disks. */
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
+import type { CopyStartInput, CopyStatusResult, GuestScripts, ScriptName } from '../../../src/guest/scripts.ts';
+
+export function hereGuest() {
+  async function run<N extends ScriptName>(name: N, input: GuestScripts[N]['input']) {
+    const bash = spawn('bash', ['-s'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    bash.stdin.end(guestScript(name, input));
+    const chunks: Buffer[] = [];
+    for await (const chunk of bash.stdout) chunks.push(chunk as Buffer);
+    return parseAnswer<GuestScripts[N]['result']>(Buffer.concat(chunks), 0);
+  }
+
+  async function ok<N extends ScriptName>(name: N, input: GuestScripts[N]['input']) {
+    const answer = await run(name, input);
+    if (!answer.ok) throw new Error(`${name}: ${answer.code}: ${answer.message}`);
+    return answer.result;
+  }
+
+  async function ended(name: string, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
+    for (;;) {
+      const status = await ok('copy-status', { run: name, job });
+      if (status.state !== 'running') return status;
+      await sleep(30);
+    }
+  }
+
+  async function done(name: string, job: 'copy' | 'verify') {
+    const status = await ended(name, job);
+    if (status.state !== 'done') throw new Error(`${job} ended as ${status.state}: ${status.message}`);
+    return status;
+  }
+
+  return {
+    run,
+    ok,
+    ended,
+    async copy(input: CopyStartInput) {
+      await ok('copy-engine', { run: input.run });
+      await ok('copy-start', input);
+      return done(input.run, 'copy');
+    },
+    /** Both jobs to their ends; removes the run's folder. */
+    async copyAndVerify(input: CopyStartInput) {
+      await this.copy(input);
+      await ok('verify-start', { run: input.run });
+      await done(input.run, 'verify');
+      const verdict = await ok('verify-result', { run: input.run });
+      await ok('unmount', { run: input.run });
+      return { verdict };
+    },
+  };
+}
