@@ -2,14 +2,14 @@
 import { ServiceError } from '@temporalio/client';
 import { ClientError, type RollbackClient } from '../../src/client.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/contract/messages.ts';
-import type { WaitingFor } from '../../src/contract/operator.ts';
+import type { Decision, WaitingFor } from '../../src/contract/operator.ts';
 import type { FaultStage } from './stage.ts';
 
 const LOOK_MS = 200;
 
 export type Asked = Extract<WaitingFor, { kind: 'operator' }>;
-/** Says what to do about a problem. */
-export type Answer = (asked: Asked) => Parameters<RollbackClient['resolve']>[1]['decision'];
+/** Says what to do about a problem, when it has done its own part. */
+export type Answer = (asked: Asked) => Decision | Promise<Decision>;
 
 export interface Desk {
   /** Answers for this run from now on. */
@@ -32,7 +32,7 @@ export function openDesk(stage: FaultStage, client: RollbackClient): Desk {
       try {
         const { waitingFor } = await client.status(workflowId);
         if (waitingFor?.kind !== 'operator') continue;
-        await client.resolve(workflowId, { decision: answer(waitingFor), by: 'the desk' });
+        await client.resolve(workflowId, { decision: await answer(waitingFor), by: 'the desk' });
         questions.set(workflowId, [...(questions.get(workflowId) ?? []), waitingFor]);
       } catch (error) {
         // It has ended or gone on, or its worker is just away: the next look shows.
