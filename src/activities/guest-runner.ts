@@ -162,8 +162,8 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
     },
     /** What the guest is, and what it has of the disk. Reads only. */
     async lookAround(ref: GuestRef & LookAroundInput, giveUp: AbortSignal): Promise<LookAroundResult> {
-      const { originalSerial } = ref;
-      return run(ref, 'look-around', { originalSerial }, { timeoutSeconds: 60, look: true, giveUp });
+      const { originalSerial, hooks } = ref;
+      return run(ref, 'look-around', { originalSerial, hooks }, { timeoutSeconds: 60, look: true, giveUp });
     },
   };
 }

@@ -9,11 +9,13 @@ import { ApplicationFailure } from '@temporalio/common';
 import { CloudError, type CloudErrorKind } from '../cloud/errors.ts';
 import type { Ecs, EcsRegion } from '../cloud/port.ts';
 import type { Disk, Instance } from '../cloud/types.ts';
+import { HOOK_POINTS } from '../contract/hooks.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
 import { planIdentity, planRollback, planSync, type UnhashedPlan } from '../domain/plan/index.ts';
 import type { DryRunAnswer, Observed, Unread } from '../domain/plan/observed.ts';
 import { startsAfterReset } from '../domain/steps.ts';
+import type { LookAroundInput } from '../guest/scripts.ts';
 import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
 import type { GuestRunner } from './guest-runner.ts';
@@ -99,7 +101,7 @@ export function planningActivities(ecs: Ecs, guest: GuestRunner, options: { gues
     const giveUp = AbortSignal.any([tooLong, end.signal]);
     try {
       const [look, paths] = await Promise.all([
-        guest.lookAround(ref, giveUp),
+        guest.lookAround({ ...ref, hooks: hooksOf(input) }, giveUp),
         input.sync === undefined ? undefined : guest.checkPaths({ ...ref, paths: input.sync.paths }, giveUp),
       ]);
       return { guest: look, paths };
@@ -167,8 +169,14 @@ function guestSilence(error: unknown): { message: string; passes: boolean } | un
 const undoneBy = (input: Planned): string | undefined =>
   'undoes' in input && input.undoes?.insideRun === true ? input.undoes.workflowId : undefined;
 
+const hooksOf = (input: Planned): LookAroundInput['hooks'] =>
+  HOOK_POINTS.flatMap((at) => {
+    const hook = input.hooks?.[at];
+    return hook === undefined ? [] : [{ at, command: hook.command, user: hook.user }];
+  });
+
 const needsGuest = (input: Planned): boolean =>
-  input.sync !== undefined || ('freezeFileSystems' in input && input.freezeFileSystems);
+  input.sync !== undefined || hooksOf(input).length > 0 || ('freezeFileSystems' in input && input.freezeFileSystems);
 
 const isLastAttempt = (): boolean => activityInfo().attempt >= ATTEMPTS;
 

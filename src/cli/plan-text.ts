@@ -155,6 +155,7 @@ const FLAG_OF: ReadonlyMap<string, string> = new Map([
   ['acceptDataLoss', '--accept-data-loss'],
   ['forceStop', '--force-stop'],
   ['safetySnapshotRetentionDays', '--retention-days'],
+  ['hooks', '--hook'],
 ]);
 
 export function findingLines(finding: RollbackPlan['findings'][number], mark: string): string[] {

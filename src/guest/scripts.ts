@@ -2,6 +2,7 @@
  * What each guest script takes and answers. A script is a file in `scripts/`, gets its input as one Base64 JSON blob and
  * prints one JSON document as the last line of its output. Sizes in bytes.
  */
+import type { HookPoint } from '../contract/hooks.ts';
 import type { CopyProgress, CopyReceipt, SyncSelection } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 
@@ -122,6 +123,8 @@ export interface CheckPathsResult {
 /** `look-around`: read-only, before anything is changed: what the guest is, and what it has of the original disk. */
 export interface LookAroundInput {
   readonly originalSerial: string;
+  /** The hooks that the run will start. */
+  readonly hooks: ReadonlyArray<{ readonly at: HookPoint; readonly command: string; readonly user: string }>;
 }
 export interface LookAroundResult {
   /** As `uname -s` has it. */
@@ -155,6 +158,8 @@ export interface LookAroundResult {
     /** Whether it has parts on other disks; null when that cannot be told, because it is not active. */
     readonly withOthers: boolean | null;
   }>;
+  /** Hooks that would not be run: no executable file, an unknown user, or a file that everybody may write to. */
+  readonly hookProblems: ReadonlyArray<{ readonly at: HookPoint; readonly message: string }>;
 }
 
 /** `guest-ready`: waits up to `waitSeconds` until the boot has ended (where an init system can tell). */

@@ -36,6 +36,7 @@ const LOOK = {
   stateFreeBytes: 1024 ** 3,
   fileSystems: [],
   stacks: [],
+  hookProblems: [],
 };
 
 beforeAll(async () => {

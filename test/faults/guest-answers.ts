@@ -23,6 +23,7 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
     stateFreeBytes: 1024 ** 3,
     fileSystems: [],
     stacks: [],
+    hookProblems: [],
   },
   'guest-ready': { bootId: '5f0e0b0e-0000-4000-8000-000000000000', bootedAt: '1790000000.5' },
   'find-device': {

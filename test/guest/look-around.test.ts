@@ -1,5 +1,6 @@
 /** What the plan asks a running guest: its tools, the disk's file systems, and what else the disk is a part of. On real disks. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { LookAroundInput } from '../../src/guest/scripts.ts';
 import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
 
 const MIB = 1024 ** 2;
@@ -8,7 +9,8 @@ const [DISK, OTHER] = ['d-looksaround00001', 'd-looksaround00002'];
 
 let guest: Guest;
 const link = (diskId: string) => `/dev/disk/by-id/virtio-${serialOf(diskId)}`;
-const look = (diskId: string) => guest.ok('look-around', { originalSerial: serialOf(diskId) });
+const look = (diskId: string, hooks: LookAroundInput['hooks'] = []) =>
+  guest.ok('look-around', { originalSerial: serialOf(diskId), hooks });
 
 // Device mapper is the kernel's own: only a machine has it for sure.
 beforeAll(async () => {
@@ -34,9 +36,12 @@ it('knows the guest, and a disk with nothing on it', async () => {
     canFreeze: true,
     fileSystems: [],
     stacks: [],
+    hookProblems: [],
   });
   expect(seen.stateFreeBytes).toBeGreaterThan(MIB);
-  expect(codeOf(await guest.run('look-around', { originalSerial: 'nosuchdisk0000000' }))).toBe('failed DeviceNotFound');
+  expect(codeOf(await guest.run('look-around', { originalSerial: 'nosuchdisk0000000', hooks: [] }))).toBe(
+    'failed DeviceNotFound',
+  );
 });
 
 it('measures file systems as df does, and knows which are mounted at boot', async () => {
@@ -91,4 +96,24 @@ it('names the tools that are missing', async () => {
   await guest.sh('mv "$(command -v flock)" /root/flock; mv "$(command -v fsfreeze)" /root/fsfreeze');
   expect(await look(DISK)).toMatchObject({ missingTools: ['flock'], canFreeze: false });
   await guest.sh('mv /root/flock /root/fsfreeze /usr/bin/');
+});
+
+it('says which hooks would not be run', async () => {
+  await guest.sh(
+    `cd /root; echo '#!/bin/sh' >good; echo '#!/bin/sh' >open; echo text >plain; chmod 755 good; chmod 757 open`,
+  );
+  const hook = (at: LookAroundInput['hooks'][number]['at'], command: string, user = 'root') => ({ at, command, user });
+  const { hookProblems } = await look(DISK, [
+    hook('beforeStop', '/root/good'),
+    hook('afterStart', '/root/plain'),
+    hook('beforeCopy', '/root/open'),
+    hook('afterCopy', '/root/good', 'nobody-here'),
+    hook('healthCheck', '/root/missing'),
+  ]);
+  expect(hookProblems).toEqual([
+    { at: 'afterStart', message: '/root/plain is not an executable file in the guest' },
+    { at: 'beforeCopy', message: '/root/open would run as root and everybody may write to it' },
+    { at: 'afterCopy', message: 'the guest has no user nobody-here' },
+    { at: 'healthCheck', message: '/root/missing is not an executable file in the guest' },
+  ]);
 });

@@ -76,6 +76,7 @@ export const PLAN_CODES = [
   'GuestNotSupported',
   'GuestToolMissing',
   'FreezeImpossible',
+  'HookUnusable',
   'DiskStackedWithOthers',
   'DiskStackNotKnown',
   'FileSystemReadOnly',
@@ -102,7 +103,8 @@ export type Field =
   | 'snapshotMode'
   | 'freezeFileSystems'
   | 'safetySnapshotRetentionDays'
-  | 'acceptDataLoss';
+  | 'acceptDataLoss'
+  | 'hooks';
 
 const finding =
   (severity: PlanFinding['severity']) =>

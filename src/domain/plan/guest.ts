@@ -1,6 +1,6 @@
 /** The guest, as far as it can be asked: it must be running, with the Cloud Assistant agent. */
 import type { Instance } from '../../cloud/types.ts';
-import type { PlanFinding, RollbackInput } from '../../contract/rollback.ts';
+import type { PlanFinding, RollbackInput, SyncInput } from '../../contract/rollback.ts';
 import type { LookAroundResult } from '../../guest/scripts.ts';
 import { modeOf } from '../steps.ts';
 import { blocker, type PlanCode, warning } from './findings.ts';
@@ -16,6 +16,7 @@ const BY_HAND = 'roll back without paths and copy by hand';
 interface Needs {
   readonly sync: boolean;
   readonly freeze: boolean;
+  readonly hooks: boolean;
 }
 
 export function* checkGuestOfRollback(input: RollbackInput, seen: Observed): Generator<PlanFinding> {
@@ -24,23 +25,30 @@ export function* checkGuestOfRollback(input: RollbackInput, seen: Observed): Gen
   const needs = {
     sync: input.sync !== undefined,
     freeze: input.freezeFileSystems && modeOf(input, isRunning(seen)) !== 'cold',
+    // Of an instance that is stopped and stays so none is run.
+    hooks: hasHooks(input) && (isRunning(seen) || input.powerAfter === 'running'),
   };
   yield* checkGuest(instance, needs, input.powerAfter === 'running', seen);
+  yield* checkHooks(seen);
   if (seen.guest !== undefined) yield* checkStacks(seen.guest, input.diskId);
   if (needs.freeze) yield* checkFreeze(instance, input.diskId, seen);
 }
 
-export function* checkGuestOfSync(seen: Observed): Generator<PlanFinding> {
-  if (seen.instance !== undefined) yield* checkGuest(seen.instance, { sync: true, freeze: false }, false, seen);
+export function* checkGuestOfSync(input: SyncInput, seen: Observed): Generator<PlanFinding> {
+  if (seen.instance === undefined) return;
+  yield* checkGuest(seen.instance, { sync: true, freeze: false, hooks: hasHooks(input) }, false, seen);
+  yield* checkHooks(seen);
 }
 
+const hasHooks = ({ hooks }: RollbackInput | SyncInput): boolean => Object.keys(hooks ?? {}).length > 0;
+
 function* checkGuest(instance: Instance, needs: Needs, willBeStarted: boolean, seen: Observed): Generator<PlanFinding> {
-  if (instance.osType === 'windows' && needs.sync) {
+  if (instance.osType === 'windows' && (needs.sync || needs.hooks)) {
     yield blocker(
       'WindowsGuest',
       'instanceId',
-      `instance ${instance.id} runs Windows, whose files cannot be brought back by this version`,
-      BY_HAND,
+      `instance ${instance.id} runs Windows, where this version can neither bring files back nor run hooks`,
+      'roll back without paths and hooks, and do both by hand',
     );
     return;
   }
@@ -96,16 +104,10 @@ function* notAsked(
     DiskWithoutSerial: `disk ${seen.disk?.id} has no serial number to find it by in the guest`,
   };
   const reason = reasons[why] ?? '';
-  const matters = needs.sync || (needs.freeze && isRunning(seen));
+  const matters = needs.sync || needs.freeze || needs.hooks;
+  const what = needs.sync ? 'bringing data back' : needs.hooks ? 'a hook' : 'freezing file systems';
   if (matters && (why === 'AgentNotInstalled' || why === 'AgentOffline' || why === 'GuestNotAnswering')) {
-    yield blocker(
-      why,
-      'instanceId',
-      reason,
-      needs.sync
-        ? 'bringing data back needs it: mend the agent, or roll back without paths'
-        : 'freezing needs it: mend the agent, or roll back without a freeze',
-    );
+    yield blocker(why, 'instanceId', reason, `${what} needs it: mend the agent, or roll back without`);
     return;
   }
   yield warning(
@@ -225,6 +227,14 @@ function* checkStacks(guest: LookAroundResult, diskId: string): Generator<PlanFi
         'make sure that none do: reset alone, the disk would no longer fit to them',
       );
     }
+  }
+}
+
+function* checkHooks({ guest, disk }: Observed): Generator<PlanFinding> {
+  for (const { at, message } of guest?.hookProblems ?? []) {
+    // What a system disk holds now says nothing of what it holds after the reset.
+    const say = disk?.kind === 'system' && at !== 'beforeStop' ? warning : blocker;
+    yield say('HookUnusable', 'hooks', `hook ${at}: ${message}`, 'mend it in the guest, or leave the hook out');
   }
 }
 

@@ -54,7 +54,7 @@ export function planIdentity(input: RollbackInput | SyncInput, plan: UnhashedPla
 /** The plan of a rollback: the vendor's preconditions of ResetDisk, those of the sync, the data-loss window, the steps. */
 export function planRollback(input: RollbackInput, seen: Observed): UnhashedPlan {
   const findings = [
-    ...checkUnread(seen, input.sync !== undefined),
+    ...checkUnread(seen, input.sync !== undefined || input.hooks !== undefined),
     ...checkSnapshot(input, seen, 'reset'),
     ...checkSnapshotsOfDisk(input, seen),
     ...checkDisk(input, seen),
@@ -81,7 +81,7 @@ export function planSync(input: SyncInput, seen: Observed): UnhashedPlan {
     ...checkDisk(input, seen),
     ...checkInstance(input, seen),
     ...checkRecoveryDisk(seen),
-    ...checkGuestOfSync(seen),
+    ...checkGuestOfSync(input, seen),
     ...checkOtherRuns(input, seen),
   ];
   return { ...describe(input, seen), findings: blockersFirst(findings), steps: stepsOfSync() };

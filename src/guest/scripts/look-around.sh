@@ -147,6 +147,23 @@ if command -v blkid; then
   done
 fi
 
+# What stands in the way of the hooks, by the rules of `hook`.
+hooks=
+for ((i = 0; i < ${IN[hooks.#]-0}; i++)); do
+  command=${IN[hooks.$i.command]} user=${IN[hooks.$i.user]} problem=
+  if [[ ! -f $command || ! -x $command ]]; then
+    problem="$command is not an executable file in the guest"
+  elif ! uid=$(id -u -- "$user"); then
+    problem="the guest has no user $user"
+  elif [[ $uid == 0 && $(find -L "$command" -maxdepth 0 -perm -o+w) ]]; then
+    problem="$command would run as root and everybody may write to it"
+  fi
+  [[ $problem ]] || continue
+  js "${IN[hooks.$i.at]}" && a=$REPLY
+  js "$problem"
+  hooks+=${hooks:+,}"{\"at\":$a,\"message\":$REPLY}"
+done
+
 js "$(uname -s)" && kernel=$REPLY
 js "$os" && system=$REPLY
-answer "{\"kernel\":$kernel,\"os\":$system,\"bash\":\"${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}\",\"missingTools\":[$missing],\"canFreeze\":$can_freeze,\"stateFreeBytes\":$state_free,\"fileSystems\":[$systems],\"stacks\":[$stacks]}"
+answer "{\"kernel\":$kernel,\"os\":$system,\"bash\":\"${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}\",\"missingTools\":[$missing],\"canFreeze\":$can_freeze,\"stateFreeBytes\":$state_free,\"fileSystems\":[$systems],\"stacks\":[$stacks],\"hookProblems\":[$hooks]}"

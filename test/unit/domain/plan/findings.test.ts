@@ -1,7 +1,12 @@
 /** Every finding of the plan: a world in which it appears, and one – the same but for what it is about – in which it does not. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { RollbackInput, RollbackPlan, SyncInput } from '../../../../src/contract/rollback.ts';
+import {
+  type RollbackInput,
+  type RollbackPlan,
+  rollbackInputSchema,
+  type SyncInput,
+} from '../../../../src/contract/rollback.ts';
 import { PLAN_CODES, type PlanCode } from '../../../../src/domain/plan/findings.ts';
 import { planRollback, planSync } from '../../../../src/domain/plan/index.ts';
 import type { Observed } from '../../../../src/domain/plan/observed.ts';
@@ -46,6 +51,10 @@ const untouched: Observed = {
   instance: { ...instance, status: 'Stopped', stoppedMode: 'KeepCharging', startedAt: '2026-11-21T02:00Z' },
 };
 const hot = { ...withoutPaths, snapshotMode: 'hot' as const };
+const withHook = rollbackInputSchema.parse({
+  ...withoutPaths,
+  hooks: { afterStart: { command: '/usr/local/bin/check' } },
+});
 const frozen = { ...hot, freezeFileSystems: true };
 const refusal = (code: string, kind: 'denied' | 'conflict' | 'noStock' | 'invalid' = 'conflict') => ({
   kind,
@@ -375,10 +384,13 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
     { seen: { offers: [{ category: 'cloud_essd', available: true, maxGiB: 19 }] } },
   ],
   RecoveryDiskNotChecked: { severity: 'warning', seen: { offers: [] } },
-  WindowsGuest: {
-    seen: { instance: { ...instance, osType: 'windows' }, guest: undefined, paths: undefined },
-    unless: { input: withoutPaths, seen: { instance: { ...instance, osType: 'windows' }, guest: undefined } },
-  },
+  WindowsGuest: [
+    {
+      seen: { instance: { ...instance, osType: 'windows' }, guest: undefined, paths: undefined },
+      unless: { input: withoutPaths, seen: { instance: { ...instance, osType: 'windows' }, guest: undefined } },
+    },
+    { input: withHook, seen: { instance: { ...instance, osType: 'windows' }, guest: undefined } },
+  ],
   SyncNeedsRunningInstance: {
     seen: stopped,
     unless: { input: { ...withPaths, powerAfter: 'running' }, seen: stopped },
@@ -396,6 +408,13 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
       world: stopped,
       seen: { agent: { instanceId: instance.id, installed: false, online: false } },
     },
+    {
+      input: { ...withHook, powerAfter: 'running' },
+      world: stopped,
+      seen: { agent: { instanceId: instance.id, installed: false, online: false } },
+      // Stopped for good, no hook is run.
+      unless: { input: withHook, seen: { agent: { instanceId: instance.id, installed: false, online: false } } },
+    },
   ],
   AgentOffline: [
     {
@@ -407,6 +426,10 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
     },
     {
       input: frozen,
+      seen: { agent: { instanceId: instance.id, installed: true, online: false }, guest: undefined },
+    },
+    {
+      input: withHook,
       seen: { agent: { instanceId: instance.id, installed: true, online: false }, guest: undefined },
     },
   ],
@@ -460,6 +483,18 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
     { input: frozen, seen: { instance: { ...instance, osType: 'windows' }, guest: undefined }, says: /Windows/ },
     // Nothing is frozen of a stopped instance.
     { input: frozen, seen: { guest: { ...guest, canFreeze: false } }, unless: { input: frozen, seen: stopped } },
+  ],
+  HookUnusable: [
+    {
+      seen: { guest: { ...guest, hookProblems: [{ at: 'afterStart', message: '/x is not there' }] } },
+      says: /hook afterStart: \/x/,
+    },
+    { seen: { ...onSystemDisk, guest: { ...guest, hookProblems: [{ at: 'beforeStop', message: 'no such user' }] } } },
+    {
+      severity: 'warning',
+      seen: { ...onSystemDisk, guest: { ...guest, hookProblems: [{ at: 'afterStart', message: 'no such user' }] } },
+    },
+    { input: syncOnly, seen: { guest: { ...guest, hookProblems: [{ at: 'beforeCopy', message: 'no such user' }] } } },
   ],
   DiskStackedWithOthers: { seen: stack(true), says: /a part of LVM vg0/, unless: { seen: stack(false) } },
   DiskStackNotKnown: { severity: 'warning', seen: stack(null), unless: { seen: stack(false) } },

@@ -78,6 +78,7 @@ export const guest: LookAroundResult = {
     },
   ],
   stacks: [],
+  hookProblems: [],
 };
 export const healthy: Observed = {
   disk,
