@@ -2,7 +2,19 @@
  * A thousand trees from seeds, copied back by the guest scripts and compared with what they must be by code that shares
  * nothing with them. On the machine's own file system, which needs root: device nodes and owners.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  appendFileSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -142,4 +154,39 @@ describe.skipIf(process.getuid?.() !== 0)('hostile trees', () => {
     },
     120_000,
   );
+
+  it('a terabyte of holes, large files with two names, and many files in one folder', async () => {
+    const [from, to, run] = [join(root, 'large-b'), join(root, 'large-live'), 'hostile-large'];
+    for (const folder of [`${from}/tree/many`, to]) mkdirSync(folder, { recursive: true });
+    const rows = Array.from({ length: 20_000 }, (_, i) => i);
+    for (const i of rows) writeFileSync(`${from}/tree/many/${i}`, `${i}`);
+    writeFileSync(`${from}/tree/holes`, 'begin');
+    truncateSync(`${from}/tree/holes`, 2 ** 40);
+    appendFileSync(`${from}/tree/holes`, 'end');
+    writeFileSync(`${from}/tree/large`, randomBytes(66 * 1024 ** 2));
+    linkSync(`${from}/tree/large`, `${from}/tree/another name`);
+    const mounts = [
+      {
+        partition: 0,
+        fsType: 'ext4',
+        fsUuid: 'none',
+        recoveryDevice: 'none',
+        originalMount: to,
+        recoveryMount: from,
+        paths: ['tree'],
+      },
+    ];
+    const { verdict } = await guest.copyAndVerify({ run, mounts, conflictPolicy: 'newer-wins' });
+    expect(verdict).toMatchObject({
+      verified: true,
+      filesCopied: rows.length + 3,
+      bytesCopied: 2 ** 40 + 3 + 2 * 66 * 1024 ** 2 + rows.join('').length,
+    });
+    const holes = statSync(`${to}/tree/holes`);
+    expect(holes).toMatchObject({ size: 2 ** 40 + 3 });
+    expect(holes.blocks).toBeLessThan(100);
+    expect(readFileSync(`${to}/tree/large`).equals(readFileSync(`${from}/tree/large`))).toBe(true);
+    expect(statSync(`${to}/tree/large`)).toMatchObject({ ino: statSync(`${to}/tree/another name`).ino, nlink: 2 });
+    expect(readdirSync(`${to}/tree/many`)).toHaveLength(rows.length);
+  }, 120_000);
 });

@@ -94,9 +94,9 @@ copy_piece() {
   local shelf=$SHELF/w$1 to=$SHELF/w$1 list=$DIR/list$1 ino size blocks links key meta how name first= sum= files=0 bytes=0
   rm -rf --one-file-system "$shelf" && mkdir -p "$shelf" || die "cannot make $shelf"
   read -r files bytes < <(awk "$AWK_LISTS"'{ b += $3 } END { print NR, b }' "$2")
-  IFS=$TAB read -r _ ino size blocks links key meta how name <"$2"
+  IFS=$TAB read -r _ ino size blocks links key meta how name _ <"$2"
   if ((size >= LARGE)); then
-    while IFS=$TAB read -r _ ino size blocks links key meta how name; do
+    while IFS=$TAB read -r _ ino size blocks links key meta how name _; do
       dec "$name"
       mkdir -p -- "$shelf/${REPLY%/*}"
       if [[ $first ]]; then
@@ -288,7 +288,7 @@ copy_all() {
     copy_mount
     sync -f "$TO" || sync
   done
-  awk '{ f += $4; b += $5 } END { print f + 0, b + 0 }' "$DIR/journal" >"$DIR/copied"
+  awk '{ f += $4; b += $5 } END { printf "%d %.0f\n", f, b }' "$DIR/journal" >"$DIR/copied"
   : >"$DIR/ended"
   progress "done" "$FILES" "$FILES" "$BYTES" "$BYTES"
   job_end "done" '' ''

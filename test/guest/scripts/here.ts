@@ -42,12 +42,15 @@ export function hereGuest() {
       await ok('copy-start', input);
       return done(input.run, 'copy');
     },
+    async verify(name: string) {
+      await ok('verify-start', { run: name });
+      await done(name, 'verify');
+      return ok('verify-result', { run: name });
+    },
     /** Both jobs to their ends; removes the run's folder. */
     async copyAndVerify(input: CopyStartInput) {
       await this.copy(input);
-      await ok('verify-start', { run: input.run });
-      await done(input.run, 'verify');
-      const verdict = await ok('verify-result', { run: input.run });
+      const verdict = await this.verify(input.run);
       await ok('unmount', { run: input.run });
       return { verdict };
     },

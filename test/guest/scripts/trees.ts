@@ -50,6 +50,7 @@ mknod ${app}/null c 1 3
 echo hard >${app}/hard1; ln ${app}/hard1 ${app}/sub/hard2; ln ${app}/hard1 '${app}/new dir/x/hard3'
 truncate -s 12M ${app}/sparse; printf middle | dd of=${app}/sparse bs=1 seek=7000000 conv=notrunc status=none
 dd if=/dev/urandom of=${app}/random bs=64k count=20 status=none
+dd if=/dev/zero of=${app}/large bs=1M count=66 status=none; ln ${app}/large "${app}/sub/large too"
 : >${app}/empty; chmod 0000 ${app}/empty
 setfattr -n user.colour -v blue ${app}/changed
 setfattr -n user.dir -v yes '${app}/new dir'
