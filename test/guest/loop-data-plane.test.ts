@@ -329,10 +329,13 @@ END
       setsid bash /root/server >/dev/null 2>&1 &
       until [ -e /run/server-ready ]; do sleep 0.05; done; echo unsynced >/data/unsynced`);
     const bootId = await out('cat /proc/sys/kernel/random/boot_id');
+    const bootedAt = Number(await out("sed -n 's/^btime //p' /proc/stat; sleep 1"));
+    expect(Math.abs(bootedAt - Date.now() / 1000)).toBeLessThan(600);
     await plane.stopInstance(INSTANCE, { force: false });
     await boot();
     expect(await out('cat /data/ended /data/unsynced')).toBe('clean\nunsynced');
     expect(await out('cat /proc/sys/kernel/random/boot_id')).not.toBe(bootId);
+    expect(Number(await out("sed -n 's/^btime //p' /proc/stat"))).toBeGreaterThan(bootedAt);
   });
 
   it('grows an attached disk under the guest', async () => {

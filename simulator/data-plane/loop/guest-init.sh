@@ -56,9 +56,11 @@ done
 if [ -e "$new/proc/sysrq-trigger" ]; then mount --bind "$new/dev/null" "$new/proc/sysrq-trigger"; fi
 : >"$new/run/simulator/partitions"
 mount --bind "$new/run/simulator/partitions" "$new/proc/partitions"
-# The host's would tell a guest that it has never been rebooted.
+# The host's would tell a guest that it has never been rebooted, and came up when the host did.
 cat /proc/sys/kernel/random/uuid >"$new/run/simulator/boot_id"
 mount --bind "$new/run/simulator/boot_id" "$new/proc/sys/kernel/random/boot_id"
+sed "s/^btime .*/btime $(date +%s)/" /proc/stat >"$new/run/simulator/stat"
+mount --bind "$new/run/simulator/stat" "$new/proc/stat"
 
 cd "$new"
 pivot_root . .
