@@ -52,6 +52,7 @@ describe.each(GROWN)('$name', (one) => {
     expect((await bytes()) - before).toBeGreaterThan((LARGER - SIZE) * 0.9);
     expect(await guest.sh(`cat ${root}/kept`)).toBe('kept\n');
     expect(await guest.ok('grow', input)).toEqual({ grown: [], left: [] });
+    expect(await guest.sh('ls -A /run/ecs-rollback 2>/dev/null || true')).toBe('');
   });
 });
 

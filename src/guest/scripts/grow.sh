@@ -95,4 +95,6 @@ grow_group() {
 grow_partition
 udevadm settle --timeout=10
 grow_on "$TOP"
+# A run that brings nothing back has no unmount to remove its folder.
+rmdir "$RUN_DIR" && rm -f "$BASE/lock" && rmdir "$BASE"
 answer "{\"grown\":[$grown],\"left\":[$left]}"

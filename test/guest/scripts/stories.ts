@@ -56,17 +56,19 @@ export function stories(layouts: readonly Layout[]): { guest: Guest } {
       guest.plane.snapshotDisks(
         layouts.map((layout) => ({ diskId: placeOf(layout).original, snapshotId: placeOf(layout).snapshot(name) })),
       );
+    // Far quicker than to make each of them, where every process costs.
+    const copies = TREES.map((tree) => `; cp -a made ${tree}`).join('');
     for (const layout of layouts) {
       await guest.plane.createDisk(placeOf(layout).original, SIZE);
       await guest.attach(placeOf(layout).original);
     }
     await each(
       (layout) => `${waitFor(placeOf(layout).original)}\n${layout.make}\n${placeOf(layout).mount}
-      cd ${placeOf(layout).root}${TREES.map(treeA).join('')}; echo outside >untouched`,
+      cd ${placeOf(layout).root}${treeA('made')}${copies}; echo outside >untouched`,
     );
     await guest.sh('sync');
     await cut('a');
-    await each((layout) => `cd ${placeOf(layout).root}${TREES.map(treeB).join('')}`);
+    await each((layout) => `cd ${placeOf(layout).root}${treeB('made')}\nrm -r ${TREES.join(' ')}${copies}`);
     await guest.sh('sync');
     await each((layout) => `cd ${placeOf(layout).root}${TREES.map(fsynced).join('')}`);
     await cut('dirty');
