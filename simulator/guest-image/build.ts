@@ -188,6 +188,7 @@ async function ownFiles(root: string): Promise<void> {
     await fs.rm(join(root, 'usr/bin', name), { force: true });
     await fs.symlink(target, join(root, 'usr/bin', name));
   }
+  await fs.copyFile(join(FILES_FOLDER, '61-nvme-names.rules'), join(root, 'usr/lib/udev/rules.d/61-nvme-names.rules'));
   for (const [file, names] of [
     ['init', ['init']],
     ['shutdown', ['shutdown', 'poweroff', 'halt', 'reboot']],

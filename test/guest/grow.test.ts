@@ -127,6 +127,39 @@ describe('what cannot be found again on a copy', () => {
   });
 });
 
+describe('a recovery disk on NVMe', () => {
+  it('is found by its link, and by what sysfs says where there is none', async () => {
+    const one = layout('part');
+    const { original, root, finding } = placeOf(one);
+    const recovery = 'd-nvme';
+    await guest.sh(`mkdir -p ${root}/x; echo new >${root}/x/file; sync`);
+    const size = Number(await guest.sh(`${waitFor(original)}; blockdev --getsize64 $disk`));
+    await guest.plane.snapshotDisks([{ diskId: original, snapshotId: 's-nvme' }]);
+    await guest.plane.createDisk(recovery, size, 's-nvme');
+    await guest.attach(recovery, serialOf(recovery), 'nvme');
+    const input = {
+      ...finding('run-nvme', recovery, [`${root}/x`]),
+      originalSizeBytes: size,
+      recoverySizeBytes: size,
+    };
+    const link = '/dev/disk/by-id/nvme-Alibaba_Cloud_Elastic_Block_Storage_nvme';
+    expect(await guest.ok('find-device', input)).toMatchObject({
+      recoveryDevice: link,
+      fileSystems: [{ partition: 1, recoveryDevice: `${link}-part1` }],
+    });
+    // A guest whose udev makes no links at all.
+    await guest.sh('rm /dev/disk/by-id/nvme-*');
+    const { recoveryDevice, fileSystems } = await guest.ok('find-device', { ...input, waitSeconds: 1 });
+    expect(recoveryDevice).toBe('/run/ecs-rollback/run-nvme/by-id/nvme');
+    const { mounts } = await guest.ok('mount', { run: input.run, fileSystems });
+    expect(
+      await guest.sh(`cat ${mounts[0]?.recoveryMount}/x/file; findmnt -no SOURCE ${mounts[0]?.recoveryMount}`),
+    ).toBe('new\n/dev/nvme0n1p1\n');
+    expect(await guest.ok('unmount', { run: input.run, recoverySerial: serialOf(recovery) })).toEqual({ unmounted: 1 });
+    await guest.detach(recovery);
+  });
+});
+
 describe('a reboot while the recovery disk is attached', () => {
   it('is seen, and so is the copy in the original’s place; nothing goes on until that is put right', async () => {
     const one = layout('part');

@@ -73,6 +73,8 @@ function blockNode(disk: { serial: string; path: string }): object {
   };
 }
 
+const driverOf = ({ bus }: AttachedDisk): string => (bus === 'nvme' ? 'nvme' : 'virtio-blk-pci');
+
 /** virtio-blk cuts a serial at 20 bytes without a word. */
 export function checkSerial(disk: AttachedDisk): void {
   if (!/^[A-Za-z0-9_-]{1,20}$/.test(disk.serial)) {
@@ -124,7 +126,7 @@ export class Machine {
         '-blockdev',
         JSON.stringify(blockNode(disk)),
         '-device',
-        `virtio-blk-pci,id=v-${disk.serial},drive=n-${disk.serial},serial=${disk.serial}`,
+        `${driverOf(disk)},id=v-${disk.serial},drive=n-${disk.serial},serial=${disk.serial}`,
       ]),
       ['-device', 'virtio-serial-pci', '-chardev', 'socket,path=agent.sock,server=on,wait=off,id=agent'],
       ['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
@@ -203,7 +205,7 @@ export class Machine {
     await this.#monitor.command('blockdev-add', blockNode({ serial: disk.serial, path }));
     try {
       await this.#monitor.command('device_add', {
-        driver: 'virtio-blk-pci',
+        driver: driverOf(disk),
         id: `v-${disk.serial}`,
         drive: `n-${disk.serial}`,
         serial: disk.serial,

@@ -74,7 +74,8 @@ export async function bootGuest(kind: 'vm' | 'loop') {
     ok,
     startCopy,
     ended,
-    attach: (diskId: string, serial = serialOf(diskId)) => plane.attachDisk(INSTANCE, { diskId, serial }),
+    attach: (diskId: string, serial = serialOf(diskId), bus: 'virtio' | 'nvme' = 'virtio') =>
+      plane.attachDisk(INSTANCE, { diskId, serial, bus }),
     detach: (diskId: string, serial = serialOf(diskId)) => plane.detachDisk(INSTANCE, { diskId, serial }),
     /** With these disks and the system disk. */
     async reboot(diskIds: readonly string[]) {
