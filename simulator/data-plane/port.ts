@@ -7,6 +7,8 @@ export interface AttachedDisk {
   readonly diskId: string;
   /** What the guest sees as the device's serial: the disk's id without `d-`, at most 20 bytes (virtio cuts the rest). */
   readonly serial: string;
+  /** `false`: the guest sees none, as of disks of before June 2020; the data plane `vm` only. */
+  readonly showsSerial?: false;
   /** As instances of newer types have it; the data plane `vm` only. Default: `virtio`. */
   readonly bus?: 'virtio' | 'nvme';
 }

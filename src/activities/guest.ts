@@ -14,6 +14,7 @@ import type {
   GrowResult,
   GuestReadyResult,
   HookResult,
+  ListDisksResult,
   MountResult,
   ThawResult,
   UnmountResult,
@@ -115,12 +116,18 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       return guest.run(input, 'thaw', runOf(input), SHORT);
     },
 
+    /** Before the attach: what is there then is not the recovery disk. */
+    async listDisks(input: GuestStep): Promise<ListDisksResult> {
+      return guest.run(input, 'list-disks', runOf(input), { ...SHORT, look: true });
+    },
+
     async findRecoveryDevice(
       input: GuestStep & {
         originalSerial: string;
         originalSizeGiB: number;
         recoverySerial: string;
         recoverySizeGiB: number;
+        disksBefore?: readonly string[];
         paths: readonly string[];
       },
     ): Promise<FindDeviceResult> {
@@ -134,6 +141,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
           recoverySerial: input.recoverySerial,
           recoverySizeBytes: input.recoverySizeGiB * GIB,
           waitSeconds: 60,
+          ...(input.disksBefore === undefined ? {} : { disksBefore: input.disksBefore }),
           paths: input.paths,
         },
         SHORT,

@@ -343,6 +343,7 @@ function syncFlags(command: Command): Command {
       '--conflict <policy>',
       'newer-wins (default), keep-live, take-b or both: what to do where a live file is in the way',
     )
+    .option('--without-serial', 'tell a disk without a serial number apart by comparing before and after the attach')
     .option('--into <folder>', 'bring the paths back below this folder, not to where they were')
     .option('--choose', 'wait with the copy mounted until `select` says what of the paths to bring back')
     .option('--delete', 'delete below the paths what was deleted from A to B, unless it has changed since the reset');

@@ -23,6 +23,7 @@ export interface RequestFlags {
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
   readonly delete?: boolean;
+  readonly withoutSerial?: boolean;
   readonly power?: string;
   readonly forceStop?: boolean;
   readonly retentionDays?: string;
@@ -91,7 +92,16 @@ export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput 
   const base: Partial<RollbackRequest> = file?.request ?? asker.base ?? {};
   const faults = contradictions(flags, base);
   if (faults.length > 0) throw new UsageError(...faults);
-  const says = [flags.path, flags.conflict, flags.choose, flags.into, flags.include, flags.exclude, flags.delete];
+  const says = [
+    flags.path,
+    flags.conflict,
+    flags.choose,
+    flags.into,
+    flags.include,
+    flags.exclude,
+    flags.delete,
+    flags.withoutSerial,
+  ];
   const sync = says.some((flag) => flag !== undefined) ? selection(flags) : undefined;
   const approval = approvalPolicy(flags, base);
   const given = {
@@ -227,6 +237,9 @@ function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): st
     if (flags[flag] === undefined || broughtBack) continue;
     faults.push(`--${flag}: nothing is brought back without --path: add --path, or leave out --${flag}`);
   }
+  if (flags.withoutSerial === true && !broughtBack) {
+    faults.push('--without-serial: nothing is brought back without --path: add --path, or leave out --without-serial');
+  }
   if (broughtBack && (flags.power ?? base.powerAfter) === 'stopped') {
     faults.push(
       '--power: "stopped" contradicts --path, since bringing data back needs a running instance: use --power as-found or running, or leave out --path',
@@ -277,6 +290,7 @@ function selection(flags: RequestFlags): Record<string, unknown> {
     ...(flags.include === undefined ? {} : { include: flags.include }),
     ...(flags.exclude === undefined ? {} : { exclude: flags.exclude }),
     ...(flags.delete === undefined ? {} : { delete: flags.delete }),
+    ...(flags.withoutSerial === true ? { withoutSerial: 'compare' } : {}),
   };
 }
 

@@ -60,6 +60,11 @@ export const syncSelectionSchema = z.strictObject({
    * `/data/from-b` becomes `/data/from-b/db`.
    */
   into: guestPathSchema.optional(),
+  /**
+   * How a disk without a serial number (made before June 2020) is told apart: by comparing the guest's disks before and after
+   * the attach. Refused without it, and where more than one disk without a serial has the size.
+   */
+  withoutSerial: z.literal('compare').optional(),
   conflictPolicy: conflictPolicySchema.default('newer-wins'),
   /** Of what lies below the paths, only the files that one of these patterns matches, and the folders that lead to them. */
   include: patternsSchema.optional(),

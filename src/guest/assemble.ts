@@ -25,6 +25,7 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   'look-into-copy': ['lib', 'look-into-copy'],
   hook: ['lib', 'job', 'hook'],
   grow: ['lib', 'disks', 'grow'],
+  'list-disks': ['lib', 'disks', 'list-disks'],
   'run-state': ['lib', 'job', 'run-state'],
 };
 

@@ -25,6 +25,11 @@ export interface FindDeviceInput extends RunRef {
   readonly recoverySerial: string;
   readonly recoverySizeBytes: number;
   readonly waitSeconds: number;
+  /**
+   * The disks that were there before the attach, for those without a serial (an empty one): each must be the only one of its
+   * size that has none, the recovery disk among the new ones.
+   */
+  readonly disksBefore?: readonly string[];
   /** What is to be brought back; decides which file systems are needed. */
   readonly paths: readonly string[];
 }
@@ -219,6 +224,12 @@ export interface LookIntoCopyInput extends RunRef, LookRequest {
   readonly mounts: MountResult['mounts'];
 }
 
+/** `list-disks`: the kernel names of all disks, which hold until the next boot. */
+export interface ListDisksResult {
+  readonly bootId: string;
+  readonly disks: readonly string[];
+}
+
 /** `grow`: grows the disk's last partition and what is on it to the disk. What is as large as it can be is no error. */
 export interface GrowInput extends RunRef {
   readonly originalSerial: string;
@@ -272,6 +283,7 @@ export interface GuestScripts {
   'disk-use': { input: DiskUseInput; result: DiskUseResult };
   'look-into-copy': { input: LookIntoCopyInput; result: LookResult };
   hook: { input: HookInput; result: HookResult };
+  'list-disks': { input: RunRef; result: ListDisksResult };
   grow: { input: GrowInput; result: GrowResult };
   'run-state': { input: RunRef; result: RunStateResult };
 }

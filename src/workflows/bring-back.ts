@@ -96,9 +96,12 @@ export async function copyFromRecoveryDisk(
   let rebooted = false;
   let fileSystems: FileSystems = [];
   let mounts: Mounts = [];
+  let disksBefore: readonly string[] | undefined;
 
   const find = async () => {
-    const found = await connect(run, scene, disk, rebooted ? undefined : boot);
+    // Kernel names hold for one boot: after another one disks without a serial cannot be told apart any more.
+    if (rebooted) disksBefore = undefined;
+    const found = await connect(run, scene, disk, rebooted ? undefined : boot, disksBefore);
     boot = found.bootId;
     rebooted = false;
     fileSystems = found.fileSystems;
@@ -122,7 +125,17 @@ export async function copyFromRecoveryDisk(
 
   await guarded(
     'attachRecoveryDisk',
-    () => attach(run, ref),
+    async () => {
+      if (scene.original.serial === '' && scene.selection.withoutSerial === 'compare' && disksBefore === undefined) {
+        const { bootId, disks } = await scripts.listDisks.executeWithOptions(
+          { summary: 'See which disks the guest has before the attach' },
+          [inBoot(run, scene, boot)],
+        );
+        boot = bootId;
+        disksBefore = disks;
+      }
+      await attach(run, ref);
+    },
     async () => undefined,
   );
   await guarded('connect', mindful(find));
@@ -173,7 +186,13 @@ function attach(run: Run, ref: RecoveryDiskRef): Promise<void> {
   });
 }
 
-function connect(run: Run, scene: BringBackScene, disk: RecoveryDisk, bootId: string | undefined) {
+function connect(
+  run: Run,
+  scene: BringBackScene,
+  disk: RecoveryDisk,
+  bootId: string | undefined,
+  disksBefore: readonly string[] | undefined,
+) {
   const guest = inBoot(run, scene, bootId);
   return run.step(
     'connect',
@@ -186,6 +205,7 @@ function connect(run: Run, scene: BringBackScene, disk: RecoveryDisk, bootId: st
           originalSizeGiB: scene.original.sizeGiB,
           recoverySerial: disk.serial,
           recoverySizeGiB: disk.sizeGiB,
+          ...(disksBefore === undefined ? {} : { disksBefore }),
           paths: scene.selection.paths,
         },
       ]);

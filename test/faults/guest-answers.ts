@@ -58,6 +58,7 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
     outputBytes: 0,
     outputFile: '/var/log/ecs-rollback/r/h-1/output',
   },
+  'list-disks': { bootId: '5f0e0b0e-0000-4000-8000-000000000000', disks: ['vda', 'vdb'] },
   grow: { grown: [], left: [] },
   'run-state': { mounts: [], verification: 'none', verified: false },
 };

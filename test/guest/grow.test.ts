@@ -1,8 +1,9 @@
 /**
- * Growing again after a rollback past an expansion, what is refused with what was seen, and a reboot while the copy is
- * attached: in one emulated guest, on real disks.
+ * Growing again after a rollback past an expansion; disks that are found in other ways, what is refused with what was seen, and
+ * a reboot while the copy is attached: in one emulated guest, on real disks.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { FindDeviceInput } from '../../src/guest/scripts.ts';
 import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
 import { type Layout, PLAIN, VOLUMES } from './scripts/layouts.ts';
 import { placeOf, SIZE, waitFor } from './scripts/stories.ts';
@@ -124,6 +125,55 @@ describe('what cannot be found again on a copy', () => {
     await guest.sh(`${waitFor(strange)}; mkfs.ext4 -q -F $disk-part1`);
     expect(codeOf(await find())).toBe('refused LayoutMismatch');
     await guest.detach(strange);
+  });
+});
+
+describe('disks without a serial', () => {
+  it('are told apart by what was there before the attach, and refused where that does not tell', async () => {
+    const size = 96 * 1024 ** 2;
+    const ids = { original: 'd-old', recovery: 'd-new', third: 'd-third' };
+    await guest.plane.createDisk(ids.original, size);
+    const known = await guest.ok('list-disks', { run: 'run-old' });
+    await guest.attachWithoutSerial(ids.original);
+    const name = (
+      await guest.sh(`for i in {1..200}; do for f in /sys/block/vd*; do f=\${f##*/}
+      [[ ' ${known.disks.join(' ')} ' != *" $f "* && -b /dev/$f ]] && echo $f && exit; done; sleep 0.1; done; exit 1`)
+    ).trim();
+    await guest.sh(
+      `mkfs.ext4 -q /dev/${name}; mkdir -p /srv/old; mount /dev/${name} /srv/old; mkdir /srv/old/x; echo old >/srv/old/x/f; sync`,
+    );
+    await guest.plane.snapshotDisks([{ diskId: ids.original, snapshotId: 's-old' }]);
+    const { disks } = await guest.ok('list-disks', { run: 'run-old' });
+    expect(disks).toContain(name);
+    const input: FindDeviceInput = {
+      run: 'run-old',
+      originalSerial: '',
+      originalSizeBytes: size,
+      recoverySerial: '',
+      recoverySizeBytes: size,
+      disksBefore: disks,
+      waitSeconds: 3,
+      paths: ['/srv/old/x'],
+    };
+    expect(codeOf(await guest.run('find-device', input))).toBe('failed DeviceNotFound');
+    await guest.plane.createDisk(ids.recovery, size, 's-old');
+    await guest.attachWithoutSerial(ids.recovery);
+    const { disksBefore: _, ...unlisted } = input;
+    expect(codeOf(await guest.run('find-device', unlisted))).toBe('refused DeviceAmbiguous');
+    const { fileSystems } = await guest.ok('find-device', { ...input, waitSeconds: 20 });
+    const { mounts } = await guest.ok('mount', { run: input.run, fileSystems });
+    const at = mounts[0]?.recoveryMount;
+    expect(await guest.sh(`cat ${at}/x/f; findmnt -no SOURCE ${at}`)).toMatch(
+      new RegExp(`^old\\n/dev/vd(?!${name.slice(2)}\\b)`),
+    );
+    expect(await guest.ok('unmount', { run: input.run })).toEqual({ unmounted: 1 });
+
+    await guest.plane.createDisk(ids.third, size);
+    await guest.attachWithoutSerial(ids.third);
+    await guest.sh('sleep 2');
+    expect(codeOf(await guest.run('find-device', input))).toBe('refused DeviceAmbiguous');
+    await guest.sh('umount /srv/old');
+    for (const id of Object.values(ids)) await guest.detach(id);
   });
 });
 

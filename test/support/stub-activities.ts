@@ -111,6 +111,7 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
     deleteRecoveryDisk: async () => ({ sent: true }),
     awaitRecoveryDiskGone: async () => undefined,
     awaitGuestReady: async () => ({ bootId: 'b', bootedAt: '1790000000.5' }),
+    listDisks: async () => ({ bootId: 'b', disks: ['vda', 'vdb'] }),
     findRecoveryDevice: async () => ({
       bootId: 'b',
       originalDevice: '/dev/vdb',

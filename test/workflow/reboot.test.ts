@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
 import { ACTIVITY_FAILURE, UPDATE } from '../../src/contract/messages.ts';
 import { ASKING, REQUEST, type Running, runRollback } from '../support/rollback-run.ts';
-import { stubActivities } from '../support/stub-activities.ts';
+import { plan, stubActivities } from '../support/stub-activities.ts';
 import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
 
 let env: TestWorkflowEnvironment;
@@ -51,6 +51,35 @@ function guest() {
     },
   };
 }
+
+test('the disks before the attach are listed for a disk without a serial, when asked, and forgotten after a reboot', async () => {
+  const { over, reboot } = guest();
+  const seen: unknown[] = [];
+  const findRecoveryDevice = async (input: InputOf<'findRecoveryDevice'>) => {
+    seen.push(input.disksBefore);
+    if (seen.length === 1) reboot();
+    return over.findRecoveryDevice(input);
+  };
+  const planRollback = async () => {
+    const { disk, ...rest } = plan();
+    return { ...rest, ...(disk === undefined ? {} : { disk: { ...disk, serial: '' } }) };
+  };
+  const asking = { ...ASKING, sync: { paths: ['/data/uploads'], withoutSerial: 'compare' as const } };
+  const { result, calls } = await runRollback(
+    env,
+    { ...over, planRollback, findRecoveryDevice },
+    asking,
+    async (running) => {
+      await needsOperator(running, 'connect');
+      await running.update(UPDATE.resolve, retry);
+    },
+  );
+  expect(result).toMatchObject({ outcome: 'completed' });
+  expect(calls.indexOf('listDisks')).toBeLessThan(calls.indexOf('attachRecoveryDisk'));
+  expect(calls.filter((call) => call === 'listDisks')).toHaveLength(1);
+  expect(seen).toEqual([['vda', 'vdb'], undefined]);
+  expect((await runRollback(env, {}, REQUEST)).calls).not.toContain('listDisks');
+});
 
 test('without one, every step in the guest belongs to the boot before the attach', async () => {
   const { over, asked } = guest();

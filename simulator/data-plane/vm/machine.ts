@@ -75,6 +75,8 @@ function blockNode(disk: { serial: string; path: string }): object {
 
 const driverOf = ({ bus }: AttachedDisk): string => (bus === 'nvme' ? 'nvme' : 'virtio-blk-pci');
 
+const shownSerial = ({ serial, showsSerial }: AttachedDisk): string => (showsSerial === false ? '' : serial);
+
 /** virtio-blk cuts a serial at 20 bytes without a word. */
 export function checkSerial(disk: AttachedDisk): void {
   if (!/^[A-Za-z0-9_-]{1,20}$/.test(disk.serial)) {
@@ -126,7 +128,7 @@ export class Machine {
         '-blockdev',
         JSON.stringify(blockNode(disk)),
         '-device',
-        `${driverOf(disk)},id=v-${disk.serial},drive=n-${disk.serial},serial=${disk.serial}`,
+        `${driverOf(disk)},id=v-${disk.serial},drive=n-${disk.serial},serial=${shownSerial(disk)}`,
       ]),
       ['-device', 'virtio-serial-pci', '-chardev', 'socket,path=agent.sock,server=on,wait=off,id=agent'],
       ['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
@@ -208,7 +210,7 @@ export class Machine {
         driver: driverOf(disk),
         id: `v-${disk.serial}`,
         drive: `n-${disk.serial}`,
-        serial: disk.serial,
+        serial: shownSerial(disk),
       });
     } catch (error) {
       await this.#monitor.command('blockdev-del', { 'node-name': `n-${disk.serial}` }).catch(() => undefined);

@@ -60,7 +60,7 @@ export function planRollback(input: RollbackInput, seen: Observed): UnhashedPlan
     ...checkDisk(input, seen),
     ...checkInstance(input, seen),
     ...checkPowerCycle(input, seen),
-    ...(input.sync === undefined ? [] : checkRecoveryDisk(seen)),
+    ...(input.sync === undefined ? [] : checkRecoveryDisk(input, seen)),
     ...checkGuestOfRollback(input, seen),
     ...checkResetOfDisk(input, seen),
     ...checkDataLoss(input, seen),
@@ -80,7 +80,7 @@ export function planSync(input: SyncInput, seen: Observed): UnhashedPlan {
     ...checkSnapshot(input, seen, 'sync'),
     ...checkDisk(input, seen),
     ...checkInstance(input, seen),
-    ...checkRecoveryDisk(seen),
+    ...checkRecoveryDisk(input, seen),
     ...checkGuestOfSync(input, seen),
     ...checkOtherRuns(input, seen),
   ];

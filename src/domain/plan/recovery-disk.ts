@@ -1,6 +1,6 @@
 /** The recovery disk: whether the zone has one like the original, and the instance a place for it. */
 import type { Disk, DiskOffer } from '../../cloud/types.ts';
-import type { PlanFinding } from '../../contract/rollback.ts';
+import type { PlanFinding, RollbackInput, SyncInput } from '../../contract/rollback.ts';
 import { blocker, warning } from './findings.ts';
 import type { Observed } from './observed.ts';
 
@@ -8,15 +8,25 @@ import type { Observed } from './observed.ts';
 const LEAST_GIB: Readonly<Record<string, number>> = { PL0: 1, PL1: 20, PL2: 461, PL3: 1_261 };
 const INSTEAD = 'roll back without paths, and fetch the data later or by hand';
 
-export function* checkRecoveryDisk(seen: Observed): Generator<PlanFinding> {
+export function* checkRecoveryDisk(
+  { sync }: Pick<RollbackInput | SyncInput, 'sync'>,
+  seen: Observed,
+): Generator<PlanFinding> {
   const { disk, instance, disksOfInstance, diskLimit } = seen;
   if (disk === undefined) return;
-  if (disk.serial === '') {
+  if (disk.serial === '' && sync?.withoutSerial === 'compare') {
+    yield warning(
+      'DiskWithoutSerial',
+      'diskId',
+      `disk ${disk.id} shows no serial number (made before June 2020): it is told apart by comparing the guest's disks before and after the attach`,
+      'refused after the reset where another disk without a serial has its size',
+    );
+  } else if (disk.serial === '') {
     yield blocker(
       'DiskWithoutSerial',
       'diskId',
       `disk ${disk.id} shows no serial number (made before June 2020), so the guest cannot tell it apart for sure`,
-      'roll back without paths and copy by hand',
+      'roll back without paths and copy by hand, or let the disks before and after the attach be compared (--without-serial)',
     );
   }
   if (

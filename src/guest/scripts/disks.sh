@@ -24,6 +24,29 @@ candidates() {
   done
 }
 
+# DISKS: the kernel names of what is a disk of its own, and not made of others.
+list_disks() {
+  local f
+  DISKS=()
+  for f in /sys/block/*/device; do
+    f=${f#/sys/block/}
+    [[ $f == @(fd|sr)[0-9]* ]] || DISKS+=("${f%%/*}")
+  done
+}
+# CAND[kernel name] of the disks that have no serial and $1 bytes.
+without_serial() {
+  local disk f s sectors
+  CAND=()
+  list_disks
+  for disk in "${DISKS[@]}"; do
+    read -r sectors <"/sys/block/$disk/size"
+    ((sectors * 512 == $1)) || continue
+    s=
+    for f in "/sys/block/$disk/serial" "/sys/block/$disk/device/serial"; do [[ $s || ! -e $f ]] || read -r s <"$f"; done
+    [[ $s ]] || CAND[$disk]=
+  done
+}
+
 # Block devices by device number, as mounts name them; partition 0 is the whole disk.
 read_disks() {
   local f disk part dev n

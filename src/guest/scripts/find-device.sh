@@ -3,9 +3,34 @@
 for key in run originalSerial originalSizeBytes recoverySerial recoverySizeBytes waitSeconds paths.#; do need "$key"; done
 deadline=$((SECONDS + IN[waitSeconds]))
 
+# Without a serial a disk is the only one of its size that has none, of those there before the attach ($1: original) or since.
+declare -A BEFORE=()
+for ((k = 0; k < ${IN[disksBefore.#]:-0}; k++)); do BEFORE[${IN[disksBefore.$k]}]=1; done
+find_without_serial() {
+  local what=$1 size=$2 disk
+  [[ ${IN[disksBefore.#]+set} ]] || refuse DeviceAmbiguous "the $what disk has no serial, and which disks were there before the attach is not known"
+  while :; do
+    without_serial "$size"
+    for disk in "${!CAND[@]}"; do
+      if [[ $what == original && ! ${BEFORE[$disk]-} || $what == recovery && ${BEFORE[$disk]-} ]]; then unset "CAND[$disk]"; fi
+    done
+    ((${#CAND[@]} == 0 && SECONDS < deadline)) || break
+    sleep 0.3
+  done
+  ((${#CAND[@]} < 2)) ||
+    refuse DeviceAmbiguous "the $what disk has no serial, and ${#CAND[@]} disks without one have its $size bytes: ${!CAND[*]}"
+  ((${#CAND[@]} == 1)) || fail DeviceNotFound "no disk without a serial has the $size bytes of the $what disk after ${IN[waitSeconds]} s"
+  DISK=${!CAND[*]}
+  own_link "without-serial-$what" "/dev/$DISK"
+}
+
 # Sets DISK and LINK once the disk with serial $2 (called $1) is there, of $3 bytes.
 find_disk() {
   local what=$1 serial=$2 size=$3 sectors
+  if [[ ! $serial ]]; then
+    find_without_serial "$what" "$size"
+    return
+  fi
   while :; do
     candidates "$serial"
     ((${#CAND[@]} < 2)) ||
@@ -66,7 +91,7 @@ for key in "${!AT[@]}"; do
   ((n == 0)) || LINK+=-part$n
   while node_of "$rec" "$n" && [[ ! -b $NODE || ! $LINK -ef $NODE ]] && ((SECONDS < deadline)); do sleep 0.3; done
   [[ -b $NODE ]] || refuse LayoutMismatch "the recovery disk has no partition $n, where the original has ${AT[$key]}"
-  [[ $LINK -ef $NODE ]] || own_link "${IN[recoverySerial]}-part$n" "$NODE"
+  [[ $LINK -ef $NODE ]] || own_link "${IN[recoverySerial]:-without-serial-recovery}-part$n" "$NODE"
   rec_node=$NODE rec_start=$START rec_sectors=$SECTORS
   probe "$NODE"
   rec_type=$FS_TYPE rec_uuid=$FS_UUID rec_label=$FS_LABEL

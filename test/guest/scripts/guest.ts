@@ -76,6 +76,9 @@ export async function bootGuest(kind: 'vm' | 'loop') {
     ended,
     attach: (diskId: string, serial = serialOf(diskId), bus: 'virtio' | 'nvme' = 'virtio') =>
       plane.attachDisk(INSTANCE, { diskId, serial, bus }),
+    /** The guest sees no serial of it. */
+    attachWithoutSerial: (diskId: string) =>
+      plane.attachDisk(INSTANCE, { diskId, serial: serialOf(diskId), showsSerial: false }),
     detach: (diskId: string, serial = serialOf(diskId)) => plane.detachDisk(INSTANCE, { diskId, serial }),
     /** With these disks and the system disk. */
     async reboot(diskIds: readonly string[]) {

@@ -24,6 +24,7 @@ const names: ScriptName[] = [
   'run-state',
   'grow',
   'hook',
+  'list-disks',
   'disk-use',
 ];
 

@@ -359,10 +359,21 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
     says: /sync-y \(copying\)/,
     unless: { seen: { otherRuns: { holder: 'sync-y', open: [{ workflowId: 'sync-y', phase: 'copying' }] } } },
   },
-  DiskWithoutSerial: {
-    seen: { disk: { ...disk, serial: '' } },
-    unless: { input: withoutPaths, seen: { disk: { ...disk, serial: '' } } },
-  },
+  DiskWithoutSerial: [
+    {
+      seen: { disk: { ...disk, serial: '' } },
+      unless: { input: withoutPaths, seen: { disk: { ...disk, serial: '' } } },
+    },
+    {
+      severity: 'warning',
+      input: {
+        ...withPaths,
+        sync: { paths: ['/data/uploads'], conflictPolicy: 'newer-wins', withoutSerial: 'compare' },
+      },
+      seen: { disk: { ...disk, serial: '' } },
+      says: /before and after the attach/,
+    },
+  ],
   DiskSlotsFull: {
     seen: { diskLimit: 2 },
     unless: { seen: { diskLimit: 3 } },

@@ -58,6 +58,16 @@ describe('a rollback past an expansion', () => {
   });
 });
 
+test('a disk without a serial is in the way, unless it may be told apart by comparing', () => {
+  const seen = { ...healthy, disk: { ...disk, serial: '' } };
+  const severity = (sync: object) =>
+    planRollback(rollbackInputSchema.parse({ ...base, sync: { paths: ['/data/a'], ...sync } }), seen).findings.find(
+      ({ code, field }) => code === 'DiskWithoutSerial' && field === 'diskId',
+    )?.severity;
+  expect(severity({})).toBe('blocker');
+  expect(severity({ withoutSerial: 'compare' })).toBe('warning');
+});
+
 test('a sync on its own has steps 3 to 8 only and needs the instance running', () => {
   const input = syncInputSchema.parse({ ...base, sync: { paths: ['/data/uploads'] } });
   expect(planSync(input, healthy).steps).toEqual([
