@@ -42,10 +42,8 @@ const look = async (...args: string[]) =>
 
 it('waits with the copy mounted, shows what is on it, and brings back what is chosen, and only that', async () => {
   const evidenceOf = await gather(stage);
-  const ended = stage.starter([
-    ...['sync', ...stage.target, '--snapshot', snapshot, '--path', '/data', '--choose'],
-    ...['--conflict', 'take-b', '--yes', '-o', 'json'],
-  ]);
+  const flags = `--snapshot ${snapshot} --path /data --choose --conflict take-b --yes -o json`;
+  const ended = stage.starter(['sync', ...stage.target, ...flags.split(' ')]);
   await eventually('the run to wait for a selection', async () => {
     const status = await stage.temporal.workflow
       .getHandle(syncWorkflowId(stage.diskId))
@@ -84,7 +82,11 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   expect(notBelow(after, [...chosen, './db'])).toEqual(notBelow(live, [...chosen, './db']));
   expect(after.get('./db/ledger.db')).toBe(live.get('./db/ledger.db'));
   const evidence = await evidenceOf({
-    ...{ workflowId: run.workflowId, runId: run.runId, snapshotId: snapshot, resets: 0, marker },
+    workflowId: run.workflowId,
+    runId: run.runId,
+    snapshotId: snapshot,
+    resets: 0,
+    marker,
     ledger: run.result?.ledger ?? [],
     leftovers: run.result?.leftovers ?? [],
     output: end.stdout + end.stderr,
