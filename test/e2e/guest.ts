@@ -1,4 +1,5 @@
 /** The instance as the end-to-end tests see it: scripts run by Cloud Assistant, and the contents of its data disk. */
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
@@ -37,7 +38,7 @@ export class Guest {
       name: `e2e-${this.#scripts}`,
       script,
       timeoutSeconds: 3_600,
-      clientToken: `e2e-${process.pid}-${Date.now()}-${this.#scripts}`,
+      clientToken: `e2e-${randomUUID()}`,
     });
     const done = await until('a script of the test', async () => {
       const invocation = (await this.#ecs.invocations([id])).get(id);

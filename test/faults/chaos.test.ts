@@ -41,7 +41,8 @@ beforeAll(
       const tenant = tenants[index] as Tenant;
       try {
         for (const played of await playChaos(stage, tenant, schedule, client)) {
-          const run = { ...played, tenant, ...promised(played, schedule, tenant) };
+          const injected = schedule.faults.flatMap(({ error }) => error?.code ?? []);
+          const run = { ...played, tenant, injected, ...promised(played, schedule, tenant) };
           seedOf.set(run, schedule.seed);
           ended.push(run);
           endings.set(run.said.ending, (endings.get(run.said.ending) ?? 0) + 1);

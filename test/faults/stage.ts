@@ -2,6 +2,7 @@
  * Temporal's dev server and one simulator for a file of fault tests, and many instances on it: each run has its own, so that
  * hundreds go on beside each other and one kill, fault or lease never meets another run.
  */
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -100,16 +101,14 @@ export async function openFaultStage({ dataPlane, speed }: StageOptions): Promis
   };
   if (dataPlane === 'none') await healthyGuest((body) => control('POST', 'guest-answers', body));
 
-  let snapshots = 0;
   const snapshot = async (name: string, diskId: string): Promise<string> => {
-    snapshots += 1;
     const id = await region.createSnapshot({
       diskId,
       name,
       description: 'made by a fault test',
       retentionDays: 1,
       tags: {},
-      clientToken: `faults-${process.pid}-${Date.now()}-${snapshots}`,
+      clientToken: `faults-${randomUUID()}`,
     });
     await eventually(`snapshot ${id}`, async () => {
       const status = (await region.snapshots([id])).get(id)?.status;
