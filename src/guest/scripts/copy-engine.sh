@@ -140,7 +140,7 @@ BEGIN { open("now", now) }
   size = $3; how = $8
   if (at("now", $1)) {
     split(V["now"], v, "\t")
-    key = v[6] "," v[7] "," v[8] "," v[5]
+    key = v[6] "," (v[9] > 1 ? "-" : v[7]) "," v[8] "," v[5]
     meta = v[1] " " v[2] " " v[3] " " v[4] " " v[5] " " v[6]
     if (how == "b") { }
     else if (v[1] == "d") { lost++; lost_bytes += size; print $1 >skip; next }

@@ -49,9 +49,11 @@ function new_dir(name,  t) {
   top[name] = t
   print name >dirs
 }
+# What a live file is known again by. Keeping another name of it aside changes its change time.
+function key() { return l[7] "," (l[10] > 1 ? "-" : l[8]) "," l[9] "," l[6] }
 function file(how,  class) {
   class = $10 == 1 && how == "n" && top_of($1) != "" ? 0 : 1
-  print class, $9, $6, $11, $10, there ? l[7] "," l[8] "," l[9] "," l[6] : "-",
+  print class, $9, $6, $11, $10, there ? key() : "-",
     $2 " " $3 " " $4 " " $5 " " $6 " " $7, how, $1, same, verdict >($10 > 1 ? links : files)
 }
 BEGIN {
@@ -103,7 +105,7 @@ BEGIN {
   else if (there && l[2] == "d" && how != "=") {
     # Nothing makes a live directory go away for a file. The verification names it.
     print $1 >obstacles; report("directory-in-the-way", "keep", $6, $1)
-  } else if (how == "h") print $9, $6, $11, $10, l[7] "," l[8] "," l[9] "," l[6],
+  } else if (how == "h") print $9, $6, $11, $10, key(),
     $2 " " $3 " " $4 " " $5 " " $6 " " $7, verdict, $1 >maybe
   else if (how != "=" || $10 > 1) { file(how); if (how == "b") print $1, "beside" >kept; if (how != "=") report(verdict, how == "b" ? "beside" : "take", $6, $1) }
   if (there) live_next()
