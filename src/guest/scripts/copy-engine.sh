@@ -91,8 +91,9 @@ worker() {
 }
 # $1: worker, $2: piece. Each line of the journal is one that is done: files and bytes of it, and how many were put there.
 copy_piece() {
-  local shelf=$SHELF/w$1 to=$SHELF/w$1 list=$DIR/list$1 ino size blocks links key meta how name first= sum= files=0 bytes=0
-  rm -rf --one-file-system "$shelf" && mkdir -p "$shelf" || die "cannot make $shelf"
+  local shelf=$SHELF/w$1 to=$SHELF/w$1 list=$DIR/list$1 ino size blocks links key meta how name first= sum= files=0 bytes=0 sums=$M/h/${2##*/}.part
+  rm -rf --one-file-system "$shelf" && mkdir -p "$shelf" "$M/h" || die "cannot make $shelf"
+  : >"$sums"
   read -r files bytes < <(awk "$AWK_LISTS"'{ b += $3 } END { print NR, b }' "$2")
   IFS=$TAB read -r _ ino size blocks links key meta how name _ <"$2"
   if ((size >= LARGE)); then
@@ -106,7 +107,7 @@ copy_piece() {
         first=$REPLY
         hash_large "$FROM" "$first" "$size" "$blocks" && sum=$REPLY
       fi
-      echo "$name$TAB$sum" >>"$M/b-hash$1"
+      echo "$name$TAB$sum" >>"$sums"
     done <"$2"
     [[ $2 == *.put ]] || must mv -f -T -- "$shelf/$first" "$SHELF/t/$first"
   else
@@ -124,20 +125,23 @@ copy_piece() {
       must xargs -0 -a "$list" cp -a --parents -t "$to" --
     fi
     cd -P -- "$FROM" || die "$FROM is gone"
-    awk "$AWK_LISTS"'$7 ~ /^f/ { print $9 }' "$2" | decode | hashes >>"$M/b-hash$1"
+    awk "$AWK_LISTS"'$7 ~ /^f/ { print $9 }' "$2" | decode | hashes >"$sums"
   fi
   COPIED=$files COPIED_BYTES=$bytes
   [[ $2 != *.put ]] || put_piece "$1" "$2"
   rm -rf --one-file-system "$shelf"
+  mv -f "$sums" "${sums%.part}"
   echo "${M##*/}/${2##*/} $files $bytes $COPIED $COPIED_BYTES" >>"$DIR/journal"
 }
 
 # What is to be done with each entry of a staged piece, by what is live at this moment. Lines "how, folder, name, size":
 # n nothing is there, f what is there goes aside, r it is ours, b beside. To `kept` what the policy keeps after all.
 AWK_PUT='
-BEGIN { open("now", now) }
+BEGIN { open("now", now); open("aside", aside) }
 {
   size = $3; how = $8
+  # Killed between keeping it aside and replacing it: the live name is still the very file that is aside.
+  begun = at("aside", $1) ? split(V["aside"], a, "\t") : 0
   if (at("now", $1)) {
     split(V["now"], v, "\t")
     key = v[6] "," (v[9] > 1 ? "-" : v[7]) "," v[8] "," v[5]
@@ -145,6 +149,7 @@ BEGIN { open("now", now) }
     if (how == "b") { }
     else if (v[1] == "d") { lost++; lost_bytes += size; print $1 >skip; next }
     else if (key == $6) how = "f"
+    else if (begun && a[8] == v[8] && split($6, k, ",") && k[1] == v[6] && k[3] == v[8] && k[4] == v[5]) how = "f"
     else if (meta == $7 && $5 == 1) { print $1 >skip; next }
     else if (meta == $7) how = "r"
     else if (policy == "take-b") how = "f"
@@ -162,10 +167,12 @@ put_piece() {
   awk "$AWK_LISTS"'{ print $9, $2, $3, $4, $5, $6, $7, $8 }' "$2" | sorted >"$list.p"
   cd -P -- "$TO" || die "$TO is gone"
   cut -f1 "$list.p" | decode | look "$list.now"
+  cd -P -- "$ASIDE" || die "$ASIDE is gone"
+  cut -f1 "$list.p" | decode | look "$list.aside"
   : >"$list.place"
   : >"$list.kept"
   : >"$list.skip"
-  read -r lost lost_bytes < <(awk "-vnow=$list.now" "-vkept=$list.kept" "-vplace=$list.place" "-vskip=$list.skip" "-vpolicy=$POLICY" "$AWK_LISTS $AWK_PUT" "$list.p")
+  read -r lost lost_bytes < <(awk "-vnow=$list.now" "-vaside=$list.aside" "-vkept=$list.kept" "-vplace=$list.place" "-vskip=$list.skip" "-vpolicy=$POLICY" "$AWK_LISTS $AWK_PUT" "$list.p")
   COPIED=$((COPIED - lost)) COPIED_BYTES=$((COPIED_BYTES - lost_bytes))
   if [[ -s $list.skip ]]; then
     cd -P -- "$SHELF/w$1" && decode <"$list.skip" | xargs -0 rm -f --

@@ -131,7 +131,7 @@ verify_job() {
     open_mount "$DIR/m$m"
     scan
     sorted -u -o "$M/kept" "$M/kept"
-    cat "$RUN_DIR/copy/m$m"/b-hash? /dev/null 2>/dev/null | sorted -u >"$M/b-hash"
+    find "$RUN_DIR/copy/m$m/h" ! -name '*.part' -type f -exec cat {} + | sorted -u >"$M/b-hash"
     for f in check hash; do : >"$M/$f"; done
     awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-hash" "-vcheck=$M/check" "-vhash=$M/hash" "$AWK_LISTS $AWK_SELECT" "$M/b" ||
       die 'the lists could not be compared'
