@@ -94,6 +94,12 @@ describe.concurrent.each(['lvm', 'xfs'] as const)('rollback and sync on %s', (fs
     expect(withoutTime(after)).toEqual(withoutTime(atA));
   });
 
+  it('names where it has kept aside what it replaced', () => {
+    const aside = run.result?.receipt?.aside;
+    expect(aside).toMatchObject([{ folder: `/data/.ecs-rollback-${run.runId}.aside` }]);
+    expect(aside?.[0]?.files).toBeGreaterThan(0);
+  });
+
   it('keeps the invariants', () => {
     expect(violations(evidence)).toEqual([]);
   });
