@@ -13,17 +13,7 @@ import { violations } from '../support/invariants.ts';
 import { whyNoLoopDevices } from '../support/loop-devices.ts';
 import { type Answer, openDesk } from './desk.ts';
 import { beginning, gatherAll, inParallel } from './evidence.ts';
-import {
-  ASIDE,
-  endState,
-  type Kill,
-  ownWorker,
-  type Played,
-  play,
-  type Prepared,
-  prepare,
-  wrongBytes,
-} from './real-run.ts';
+import { endState, type Kill, ownWorker, type Played, play, type Prepared, prepare, wrongBytes } from './real-run.ts';
 import { type FaultStage, openFaultStage } from './stage.ts';
 
 const EVERY = Number(process.env['ECS_ROLLBACK_KILL_EVERY'] ?? 24);
@@ -140,7 +130,7 @@ async function batch(kills: ReadonlyArray<Kill | undefined>, problems: string[])
       for (const line of wrongBytes(prepared, await prepared.guest.manifest())) tell(kill, line);
       const evidence = gathered[index]?.evidence;
       if (evidence === undefined) throw new Error('a run without evidence');
-      const inGuest = (await prepared.guest.leftovers()).filter((line) => !ASIDE.test(line));
+      const inGuest = await prepared.guest.leftovers();
       const texts = { ...evidence.texts, ...logs };
       for (const line of violations({ ...evidence, inGuest, texts, secrets: [...evidence.secrets, marker] })) {
         tell(kill, line);

@@ -45,12 +45,8 @@ export async function prepare(stage: FaultStage, name: string, marker: string): 
   return { tenant: { ...scene, snapshotA }, guest, expected: { broughtBack, rolledBack: notBelow(atA, PATHS) } };
 }
 
-/** What was replaced is kept aside there, and the receipt says so: no leftover, and none of what is compared. */
-export const ASIDE = /\/\.ecs-rollback-[^/]+\.aside(\/|$)/;
-
 /** In which way the disk is not as it must be; empty when it is. */
-export function wrongBytes({ expected }: Prepared, manifest: Manifest): string[] {
-  const after: Manifest = new Map([...manifest].filter(([path]) => !ASIDE.test(path)));
+export function wrongBytes({ expected }: Prepared, after: Manifest): string[] {
   const differing = (now: Record<string, string>, wanted: Record<string, string>): string[] =>
     [...new Set([...Object.keys(now), ...Object.keys(wanted)])]
       .filter((path) => now[path] !== wanted[path])
