@@ -85,12 +85,12 @@ it.skipIf(RUNS < 200)('the schedules come to good and bad endings alike', () => 
   expect([...endings.keys()]).toEqual(
     expect.arrayContaining([
       'completed',
-      'rolled-back-not-synced',
-      'undone',
+      'completed-with-leftovers',
       'cancelled',
       'FailedBeforeReset',
       'LeaseHeld',
       'NotApproved',
+      'Refused',
     ]),
   );
 });
