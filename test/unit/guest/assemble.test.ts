@@ -30,7 +30,7 @@ const names: ScriptName[] = [
 
 describe('guestScript', () => {
   it.each(names)('%s is valid bash, and small enough with room for paths', (name) => {
-    const script = guestScript(name, { run: 'r-1', paths: [`/data/${'x'.repeat(3500)}`] });
+    const script = guestScript(name, { run: 'r-1', paths: [`/data/${'x'.repeat(4000)}`] });
     expect(script.startsWith('#!/bin/bash\n')).toBe(true);
     expect(Buffer.from(script).toString('base64').length).toBeLessThanOrEqual(LIMIT);
     const packed = /<<'PACKED'[^\n]*\n([\s\S]*?)\nPACKED\n/.exec(script)?.[1] ?? '';
