@@ -313,6 +313,26 @@ describe(`in a ${kind} guest`, () => {
       });
 
     if (onExt4)
+      it.each([
+        [
+          { include: ['*.jpg'] },
+          '2026/e.jpg a.jpg cache/c.jpg cache/deep/d.jpg keep/*.jpg keep/cache/g.jpg keep/f.jpg',
+        ],
+        [{ exclude: ['/cache', '*.tmp'] }, '2026/e.jpg a.jpg keep/*.jpg keep/cache/g.jpg keep/f.jpg'],
+        [{ include: ['keep/f.jpg', '*.tmp'] }, 'b.tmp keep/f.jpg'],
+        [{ include: ['*.jpg'], exclude: ['cache', '2026/*', '\\*.jpg'] }, 'a.jpg keep/f.jpg'],
+      ])('brings back what the patterns %j say', async (patterns, now) => {
+        const run = 'run-patterns';
+        await guest.sh(`rm -rf ${quoted}/patterns`);
+        const { status } = await copy(run, { conflictPolicy: 'newer-wins', ...patterns }, 'patterns');
+        expect(status).toMatchObject({ state: 'done' });
+        const files = await guest.sh(`cd ${quoted}/patterns; find . -type f -printf '%P\\n' | sort | paste -sd' '`);
+        expect(files.trim()).toBe(now);
+        expect(await verify(run)).toMatchObject({ verified: true, filesSelected: now.split(' ').length });
+        await guest.ok('unmount', { run });
+      });
+
+    if (onExt4)
       it('deletes nothing when the state after the reset is not known', async () => {
         const run = 'run-no-base';
         const mounts = await mounted(run, 'merge-both');

@@ -78,6 +78,8 @@ mkdir trap/d trap2/d; echo f >trap/d/f; echo f >trap2/d/f; touch -d '2022-01-01'
 rm -r blocked/thing; echo 'now a file' >blocked/thing; touch -d @1767225600.75 blocked
 mkdir -p -m 0750 deep/one/two; chown 41:42 deep/one; setfattr -n user.k -v v deep/one; echo leaf >deep/one/two/leaf; echo no >deep/one/unselected
 touch -d '2020-01-01 00:00:00.25' deep/one/two deep/one
+mkdir -p patterns/cache/deep patterns/2026 patterns/keep/cache
+for f in a.jpg b.tmp cache/c.jpg cache/deep/d.jpg 2026/e.jpg keep/f.jpg 'keep/*.jpg' keep/cache/g.jpg; do echo B >"patterns/$f"; done
 mkdir big; dd if=/dev/zero of=big/file bs=1M count=30 status=none
 sync
 `;

@@ -48,6 +48,37 @@ describe('a rollback', () => {
     expect(rollbackInput(good, asker)).not.toHaveProperty('hooks');
   });
 
+  it('takes what is to be brought back, by patterns, to the side, or to be chosen later', () => {
+    const flags = {
+      ...good,
+      path: ['/data'],
+      include: ['*.jpg'],
+      exclude: ['/cache', '*.tmp'],
+      delete: true,
+      choose: true,
+    };
+    expect(rollbackInput(flags, asker).sync).toEqual({
+      paths: ['/data'],
+      conflictPolicy: 'newer-wins',
+      include: ['*.jpg'],
+      exclude: ['/cache', '*.tmp'],
+      delete: true,
+      choose: true,
+    });
+    expect(syncInput({ ...good, path: ['/data'], into: '/data/b' }, asker).sync).toMatchObject({ into: '/data/b' });
+  });
+
+  it.each([
+    [{ into: 'data/b', path: ['/data'] }, '--into: "data/b" is not an absolute path'],
+    [{ into: '/data/b' }, '--into: nothing is brought back without --path'],
+    [{ choose: true }, '--choose: nothing is brought back without --path'],
+    [{ include: ['*.jpg'] }, '--include: nothing is brought back without --path'],
+    [{ delete: true }, '--delete: nothing is brought back without --path'],
+    [{ exclude: [''], path: ['/data'] }, '--exclude: ""'],
+  ])('refuses %j', (flags, line) => {
+    expect(faults(() => rollbackInput({ ...good, ...flags }, asker))).toEqual([expect.stringContaining(line)]);
+  });
+
   it('takes every flag', () => {
     const flags = {
       ...good,
