@@ -2,9 +2,9 @@
 # Enough small files that copying them takes several seconds. What they are is noted on the system disk, which no run
 # touches, so that `count-many-files.sh` can compare without sending thousands of lines.
 set -euo pipefail
-mkdir /data/uploads/many
+mkdir -p /data/uploads/many
 cd /data/uploads/many
-head -c "$((2048 * @MANY@))" /dev/urandom | split -b 2048 -a 4 -d - "@MARKER@-"
+head -c "$((2048 * @MANY@))" /dev/urandom | split -b 2048 -a 5 -d - "@MARKER@-"
 chown -R 33:33 /data/uploads/many
 sync
 {
