@@ -4,9 +4,10 @@
  */
 import type { History } from '@temporalio/common/lib/proto-utils.js';
 import type { CallRecord, World } from '../../simulator/state/model.ts';
-import { type RollbackClient, RunFailedError, type RunHandle } from '../../src/client.ts';
+import { ClientError, type RollbackClient, RunFailedError, type RunHandle } from '../../src/client.ts';
 import { WORKFLOW_TYPE } from '../../src/contract/messages.ts';
 import type { LedgerEntry, RollbackResult, RunStatus, Step } from '../../src/contract/rollback.ts';
+import { eventually } from '../e2e/stage.ts';
 import { exportHistory } from '../replay/history-file.ts';
 import type { Evidence } from '../support/invariants.ts';
 import type { FaultStage, Tenant } from './stage.ts';
@@ -32,7 +33,13 @@ export async function endOf(client: RollbackClient, handle: RunHandle): Promise<
     if (!(error instanceof RunFailedError)) throw error;
     if (error.report !== undefined) return { ...error.report, ending: error.failureType ?? 'failed' };
     if (error.execution !== 'cancelled') throw error;
-    const { headline, ...status } = await client.status(handle.workflowId);
+    // A worker with hundreds of runs at hand may take longer than a query waits.
+    const { headline, ...status } = await eventually(`the status of ${handle.workflowId}`, () =>
+      client.status(handle.workflowId).catch((problem: unknown) => {
+        if (problem instanceof ClientError && problem.kind === 'noWorker') return undefined;
+        throw problem;
+      }),
+    );
     return { ...status, ending: 'cancelled', summary: headline, leftovers: [] };
   }
 }
