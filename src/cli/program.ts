@@ -276,10 +276,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
     ]),
     'why; the history keeps it (required)',
   )
-    .option('--path <path>', 'bring this back, as the guest sees it; repeatable', (path: string, paths?: string[]) => [
-      ...(paths ?? []),
-      path,
-    ])
+    .option('--path <path>', 'bring this back, as the guest sees it; repeatable', repeatable)
     .option('--conflict <policy>', 'where a live file is in the way (default: as the run was started)')
     .action(
       run(choose, (commands, flags: FlagsOf<ChooseModule['runSelect']>, id = '') =>
@@ -329,8 +326,10 @@ function sourceFlags(command: Command): Command {
     .option('--instance <id>', 'refuse unless the disk is attached to this instance');
 }
 
+/** Collects what a flag is given, each time it is given. */
+const repeatable = (value: string, given?: string[]) => [...(given ?? []), value];
+
 function syncFlags(command: Command): Command {
-  const repeatable = (value: string, given?: string[]) => [...(given ?? []), value];
   return command
     .option('--path <path>', 'bring this back, as the guest sees it; repeatable', repeatable)
     .option('--include <pattern>', 'below the paths only files like this, such as *.jpg; repeatable', repeatable)
@@ -380,7 +379,7 @@ function givenFlags(command: Command): Command {
     .option(
       '--hook <point=file>',
       'run this executable of the guest at beforeStop, afterStart, beforeCopy, afterCopy or healthCheck; repeatable; POINT={"command":…,"args":…,"user":…,"timeoutSeconds":…,"onFailure":…} for more',
-      (hook: string, hooks?: string[]) => [...(hooks ?? []), hook],
+      repeatable,
     )
     .option('--on-lease <what>', 'while another run works on the instance: fail (default) or wait')
     .option('--requested-by <name>', 'who asks, for the history (default: you@this-host)');

@@ -1,10 +1,8 @@
 # Says which of the paths cannot be brought back: not there, or not on a usable file system of the original disk. Reads only.
 need originalSerial
 need paths.#
-candidates "${IN[originalSerial]}"
-((${#CAND[@]} < 2)) || refuse DeviceAmbiguous "${#CAND[@]} disks have the serial ${IN[originalSerial]}: ${!CAND[*]}"
-((${#CAND[@]} == 1)) || fail DeviceNotFound "no disk with the serial ${IN[originalSerial]} in the guest"
-orig=${!CAND[*]}
+find_original
+orig=$ORIGINAL
 read_disks
 read_mounts
 out=

@@ -47,6 +47,14 @@ without_serial() {
   done
 }
 
+# ORIGINAL = the kernel name of the one disk with the original's serial.
+find_original() {
+  candidates "${IN[originalSerial]}"
+  ((${#CAND[@]} < 2)) || refuse DeviceAmbiguous "${#CAND[@]} disks have the serial ${IN[originalSerial]}: ${!CAND[*]}"
+  ((${#CAND[@]} == 1)) || fail DeviceNotFound "no disk with the serial ${IN[originalSerial]} in the guest"
+  ORIGINAL=${!CAND[*]}
+}
+
 # Block devices by device number, as mounts name them; partition 0 is the whole disk.
 read_disks() {
   local f disk part dev n

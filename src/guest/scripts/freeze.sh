@@ -5,10 +5,8 @@ need seconds
 seconds=${IN[seconds]}
 [[ $seconds =~ ^[0-9]{1,3}$ ]] && ((10#$seconds >= 1 && 10#$seconds <= 120)) || refuse InvalidInput 'seconds is not 1 to 120'
 command -v fsfreeze || refuse ToolMissing 'the guest has no fsfreeze (util-linux)'
-candidates "${IN[originalSerial]}"
-((${#CAND[@]} < 2)) || refuse DeviceAmbiguous "${#CAND[@]} disks have the serial ${IN[originalSerial]}: ${!CAND[*]}"
-((${#CAND[@]} == 1)) || fail DeviceNotFound "no disk with the serial ${IN[originalSerial]} in the guest"
-orig=${!CAND[*]}
+find_original
+orig=$ORIGINAL
 lock
 
 say_frozen() {

@@ -1,10 +1,8 @@
 # Grows the original disk's last partition and the file systems on it to the disk, after a rollback to a smaller layout. What
 # is as large as it can be is left as it is, so it may run twice. What cannot be grown for sure is named, never forced.
 need originalSerial
-candidates "${IN[originalSerial]}"
-((${#CAND[@]} < 2)) || refuse DeviceAmbiguous "${#CAND[@]} disks have the serial ${IN[originalSerial]}: ${!CAND[*]}"
-((${#CAND[@]} == 1)) || fail DeviceNotFound "no disk with the serial ${IN[originalSerial]} in the guest"
-disk=${!CAND[*]}
+find_original
+disk=$ORIGINAL
 lock
 read_disks
 read_mounts

@@ -1,9 +1,7 @@
 # What the guest is, and what it has of the disk: for the plan, before anything is changed. Reads only.
 need originalSerial
-candidates "${IN[originalSerial]}"
-((${#CAND[@]} < 2)) || refuse DeviceAmbiguous "${#CAND[@]} disks have the serial ${IN[originalSerial]}: ${!CAND[*]}"
-((${#CAND[@]} == 1)) || fail DeviceNotFound "no disk with the serial ${IN[originalSerial]} in the guest"
-orig=${!CAND[*]}
+find_original
+orig=$ORIGINAL
 read_disks
 read_mounts
 
