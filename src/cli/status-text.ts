@@ -176,6 +176,7 @@ const NOT_BROUGHT_BACK: ReadonlyArray<readonly [CopyVerdict, string]> = [
   ['changed-live', 'changed live since the reset, not from A to B'],
   ['deleted-live', 'deleted live since the reset, in B as in A'],
   ['deleted-since-A', 'back from A, deleted before B'],
+  ['immutable', 'not brought: a live entry or folder is marked immutable or append-only (chattr)'],
   ['directory-in-the-way', 'a live directory is in the way of a file'],
 ];
 

@@ -376,6 +376,8 @@ export type CopyVerdict =
   | 'only-live'
   | 'live-is-newer'
   | 'directory-in-the-way'
+  /** A live entry, or its folder, is marked immutable or append-only (`chattr`). */
+  | 'immutable'
   | 'other-file-system';
 
 export type Outcome = 'planned' | 'completed' | 'completed-with-leftovers' | 'rolled-back-not-synced' | 'undone';

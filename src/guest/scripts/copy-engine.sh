@@ -33,7 +33,7 @@ live_dirs() {
 }
 
 copy_mount() {
-  local name w dir
+  local name w dir flags
   SHELF=${TO%/}/$STAGE ASIDE=${TO%/}/$STAGE.aside
   printf '%s\0' "$SHELF" >"$DIR/shelf"
   touch -r "$TO" "$DIR/root-time"
@@ -45,7 +45,13 @@ copy_mount() {
   for w in "$M"/w?/*; do [[ ! -e $w ]] || mv -f "$w" "$M/c/"; done
   while read -r name _; do rm -f "$M/c/$name"; done < <(grep "^${M##*/}/" "$DIR/journal" | sed 's,^[^/]*/,,')
 
-  : >"$DIR/place"
+  # Of the entries that are brought back on B: set at the end, since nothing can be changed then.
+  cd -P -- "$FROM" || die "$FROM is gone"
+  [[ -e $M/flags ]] || { flagged <"$M/brought" | sorted >"$M/flags.new" && mv "$M/flags.new" "$M/flags"; } &
+  flags=$!
+  change_flags - "$M/locked" "$TO"
+  [[ ! -e $M/flags-begun ]] || change_flags - "$M/flags" "$TO"
+
   make_way '!'
   if [[ -s $M/dirs && ! -e $M/dirs-made ]]; then
     decode <"$M/dirs" >"$DIR/list"
@@ -65,6 +71,13 @@ copy_mount() {
   [[ $REMOVE == 0 ]] || make_way '[^!]'
   live_dirs "$M/meta" | decode >"$DIR/list"
   [[ ! -s $DIR/list ]] || must transfer "$FROM" "$TO" "$DIR/list"
+  relabel
+  join_workers "$flags"
+  : >"$M/flags-begun"
+  sorted -u -o "$M/kept" "$M/kept"
+  awk "-vkept=$M/kept" "$AWK_LISTS"'BEGIN { open("kept", kept) } !at("kept", $1)' "$M/flags" >"$M/flags-set"
+  change_flags + "$M/flags-set" "$TO"
+  relock
   remove_stage "$TO"
 }
 # Two workers take the pieces of kind $1 one by one.
@@ -301,6 +314,6 @@ copy_all() {
   job_end "done" '' ''
 }
 lock
-{ declare -p AWK_PUT && declare -f; } >"$RUN_DIR/engine.new" && mv "$RUN_DIR/engine.new" "$RUN_DIR/engine" ||
+{ declare -p ${!AWK_*} && declare -f; } >"$RUN_DIR/engine.new" && mv "$RUN_DIR/engine.new" "$RUN_DIR/engine" ||
   fail GuestError "cannot write to $RUN_DIR"
 answer '{}'

@@ -61,6 +61,7 @@ KEEP+=' POLICY REMOVE SINCE'
 
 copy_job() {
   local m
+  . "$RUN_DIR/engine"
   progress scanning 0 0 0 0
   if [[ ! -e $DIR/planned ]]; then
     FILES=0 BYTES=0
@@ -74,7 +75,6 @@ copy_job() {
     mv "$DIR/planned.new" "$DIR/planned"
   fi
   read -r FILES BYTES <"$DIR/planned"
-  . "$RUN_DIR/engine"
   copy_all
 }
 start_job copy copy_job

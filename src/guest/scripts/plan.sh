@@ -209,10 +209,12 @@ plan_mount() {
       "$AWK_LISTS BEGIN { prefix = ENVIRON[\"PREFIX\"] } $AWK_MAYBE" "$M/maybe" || die 'the plan could not be made'
   fi
   [[ ! -s $M/links ]] || sorted -t "$TAB" -k2,2n -k9 "$M/links" | awk -v "policy=$POLICY" "$AWK_LISTS $AWK_LINKS" >>"$M/files"
+  respect_flags
   rm -rf "$M/c" && mkdir "$M/c"
   sorted -t "$TAB" -k1,1n -k2,2n "$M/files" | awk -v "folder=$M/c" "$AWK_LISTS $AWK_PIECES" >"$M/sum" || die 'the plan could not be made'
   sorted -u -o "$M/meta" "$M/meta" "$M/parents"
   sorted -u -o "$M/kept" "$M/kept"
+  { cut -f9 "$M/files" && cat "$M/dirs" "$M/meta"; } | sorted -u >"$M/brought"
   rm -f "$M"/{b,live,links,files,maybe*,nests,nested}
   local files bytes blocks nodes
   read -r files bytes blocks nodes <"$M/sum"

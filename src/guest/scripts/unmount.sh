@@ -44,6 +44,11 @@ for m in "${!M_AT[@]}"; do
   dir=${M_AT[m]%/}/$STAGE
   [[ ${M_TYPE[m]} == @(ext[234]|xfs|btrfs) && -d $dir && ! -L $dir ]] && remove_stage "${M_AT[m]}"
 done
+# A copy that did not end had cleared the flags of what it was to replace.
+die() { :; }
+for M in "$RUN_DIR"/copy/m*; do
+  IFS= read -r -d '' TO <"$M/to" && [[ ! -e $RUN_DIR/copy/ended && -s $M/locked ]] && relock
+done
 for to in "$RUN_DIR"/copy/m*/to; do
   IFS= read -r -d '' dir <"$to" && [[ -d $dir/$STAGE && ! -L $dir/$STAGE ]] && remove_stage "$dir"
 done

@@ -12,24 +12,8 @@ mkdir "$DIR"
 cp -- "$RUN_DIR/copy/include" "$RUN_DIR/copy/exclude" "$DIR"
 for m in "$RUN_DIR/copy/m"*; do
   mkdir "$DIR/${m##*/}"
-  cp -- "$m/from" "$m/to" "$m/paths" "$m/kept" "$DIR/${m##*/}"
+  cp -- "$m/from" "$m/to" "$m/paths" "$m/kept" "$m/flags-set" "$m/relabelled" "$DIR/${m##*/}"
 done
-
-# Lines "name, attributes" for those of the names on standard input (NUL) that have any.
-attributes() {
-  xargs -0 -r getfattr -h -d -m - -e hex --absolute-names -- | awk "$AWK_LISTS"'
-    function flush() { if (all != "") print name, all; all = "" }
-    BEGIN { for (i = 0; i < 256; i++) byte[sprintf("%o", int(i / 64)) sprintf("%o", int(i / 8) % 8) i % 8] = sprintf("%c", i)
-      byte["134"] = "\\s"; byte["012"] = "\\n"; byte["011"] = "\\t" }
-    /^# file: / {
-      flush(); rest = substr($0, 9); name = ""
-      # It writes odd bytes as \nnn, and the backslash too.
-      while ((p = index(rest, "\\")) > 0) { name = name substr(rest, 1, p - 1) byte[substr(rest, p + 1, 3)]; rest = substr(rest, p + 4) }
-      name = name rest; next
-    }
-    /./ { all = all "|" $0 }
-    END { flush() }' | sorted
-}
 
 # What must be read: `check` (names, for the attributes of both sides), `hash` ("side, size, blocks, name").
 AWK_SELECT='
@@ -55,6 +39,7 @@ END { print files + 0, bytes + 0 }
 AWK_COMPARE='
 BEGIN {
   open("live", live); open("kept", kept); open("b", b_hash); open("l", live_hash); open("ba", b_attr); open("la", live_attr)
+  open("rel", relabelled)
   prefix = ENVIRON["PREFIX"]
 }
 {
@@ -63,6 +48,8 @@ BEGIN {
   keep = at("kept", $1); known = at("b", $1)
   b = known ? V["b"] : ""; l = at("l", $1) ? V["l"] : ""
   ba = at("ba", $1) ? V["ba"] : ""; la = at("la", $1) ? V["la"] : ""
+  # Its label is from the policy of the guest, not from B.
+  if (at("rel", $1)) { sub(/[|]security[.]selinux=[^|]*/, "", ba); sub(/[|]security[.]selinux=[^|]*/, "", la) }
   group = why = ""
   if ($2 == "d") {
     $6 = 0; v[5] = 0
@@ -151,9 +138,9 @@ verify_job() {
     done
     join_workers "${pids[@]}"
     if [[ $XATTRS == true ]]; then
-      (cd -P -- "$FROM" && decode <"$M/check" | attributes >"$M/b-attr") &
+      (cd -P -- "$FROM" && decode <"$M/check" | attributes - >"$M/b-attr") &
       pids=("$!")
-      (cd -P -- "$TO" && decode <"$M/check" | look "$M/there" && cut -f1 "$M/there" | decode | attributes >"$M/live-attr") &
+      (cd -P -- "$TO" && decode <"$M/check" | look "$M/there" && cut -f1 "$M/there" | decode | attributes - >"$M/live-attr") &
       pids+=("$!")
       join_workers "${pids[@]}"
     fi
@@ -162,8 +149,12 @@ verify_job() {
     enc "${TO%/}"
     export PREFIX=$REPLY
     awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-all" "-vlive_hash=$M/live-all" "-vb_attr=$M/b-attr" \
-      "-vlive_attr=$M/live-attr" "-vwrong=$M/wrong" "-vtotals=$M/totals" "-vended=$ENDED" "$AWK_LISTS $AWK_COMPARE" "$M/b" ||
+      "-vlive_attr=$M/live-attr" "-vwrong=$M/wrong" "-vtotals=$M/totals" "-vended=$ENDED" "-vrelabelled=$M/relabelled" "$AWK_LISTS $AWK_COMPARE" "$M/b" ||
       die 'the lists could not be compared'
+    if [[ -s $M/flags-set ]]; then
+      (cd -P -- "$TO" && cut -f1 "$M/flags-set" | flagged) | sorted >"$M/flags-live"
+      comm -23 "$M/flags-set" "$M/flags-live" | awk -v 'OFS=\t' -F'\t' '{ print ENVIRON["PREFIX"] substr($1, 2), "flags" }' >>"$M/wrong"
+    fi
   done >"$DIR/manifest"
   for ((m = 0; m < COUNT; m++)); do
     open_mount "$DIR/m$m"

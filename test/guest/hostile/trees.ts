@@ -92,20 +92,26 @@ function name(dice: Random): Bytes {
   return made === '.' || made === '..' ? '_' : made;
 }
 
-/** Nodes that only a tool can make, made together at the end: one process for many. */
+/** As `SpecialNodes` lists them. */
+const MAKE_NODES = `
+import os, stat, sys
+FORM = {b"fifo": stat.S_IFIFO, b"device": stat.S_IFCHR, b"socket": stat.S_IFSOCK}
+fields = sys.stdin.buffer.read().split(b"\\0")[:-1]
+for kind, path in zip(fields[::2], fields[1::2]):
+    os.mknod(path, FORM[kind] | 0o644, os.makedev(1, 3) if kind == b"device" else 0)
+`;
+
+/** Nodes that only a tool can make, made together at the end: one process for all. */
 export class SpecialNodes {
   readonly #made: Array<{ kind: string; path: Bytes; dress: () => void }> = [];
 
-  add(kind: 'fifo' | 'device', path: Bytes, dress: () => void): void {
+  add(kind: 'fifo' | 'device' | 'socket', path: Bytes, dress: () => void): void {
     this.#made.push({ kind, path, dress });
   }
 
   make(): void {
-    const lines = this.#made.map(({ kind, path }) => {
-      const quoted = `$'${[...bytes(path)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}'`;
-      return kind === 'device' ? `mknod -- ${quoted} c 1 3` : `mkfifo -- ${quoted}`;
-    });
-    const ran = spawnSync('bash', ['-es'], { input: lines.join('\n') });
+    const list = this.#made.map(({ kind, path }) => `${kind}\0${path}\0`).join('');
+    const ran = spawnSync('python3', ['-c', MAKE_NODES], { input: bytes(list) });
     if (ran.status !== 0) throw new Error(ran.stderr.toString());
     for (const { dress } of this.#made) dress();
     this.#made.length = 0;
@@ -147,11 +153,11 @@ export function grow(dice: Random, at: Bytes, outside: Bytes, special: SpecialNo
         else linkSync(bytes(outside), bytes(path));
         continue;
       case 4:
-        special.add(dice.pick(['fifo', 'device']), path, dress);
+        special.add(dice.pick(['fifo', 'device', 'socket']), path, dress);
         continue;
       case 5:
         writeFileSync(bytes(path), 'x');
-        truncateSync(bytes(path), dice.pick([1, 4096, 5_000_000]));
+        truncateSync(bytes(path), dice.pick([1, 4096, 300_000]));
         files.push(path);
         break;
       default:

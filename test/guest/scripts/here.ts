@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
 import type { CopyStartInput, CopyStatusResult, GuestScripts, ScriptName } from '../../../src/guest/scripts.ts';
 
-export function hereGuest() {
+export function hereGuest(env = process.env) {
   async function run<N extends ScriptName>(name: N, input: GuestScripts[N]['input']) {
-    const bash = spawn('bash', ['-s'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const bash = spawn('bash', ['-s'], { env, stdio: ['pipe', 'pipe', 'ignore'] });
     bash.stdin.end(guestScript(name, input));
     const chunks: Buffer[] = [];
     for await (const chunk of bash.stdout) chunks.push(chunk as Buffer);

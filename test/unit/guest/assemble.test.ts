@@ -45,7 +45,11 @@ describe('guestScript', () => {
       file.replace(/\.sh$/, ''),
     );
     expect(
-      files.filter((file) => !['lib', 'disks', 'group', 'job', 'tree', 'plan', 'freezer'].includes(file)).sort(),
+      files
+        .filter(
+          (file) => !['lib', 'disks', 'group', 'job', 'tree', 'plan', 'freezer', 'flags', 'attributes'].includes(file),
+        )
+        .sort(),
     ).toEqual([...names].sort());
   });
 
