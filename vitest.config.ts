@@ -27,9 +27,9 @@ export default defineConfig({
       project('static', 1, LIGHT),
       project('workflow', 1, { ...LIGHT, globalSetup: ['test/support/workflow-bundle.ts'] }),
       project('guest', 2, HEAVY),
-      project('e2e', 2, HEAVY),
+      project('e2e', 2, { ...HEAVY, globalSetup: ['test/support/built.ts'] }),
       // Each file keeps both cores busy with many runs beside each other.
-      project('faults', 3, { ...HEAVY, maxWorkers: 1, globalSetup: ['test/faults/setup.ts'], fileParallelism: false }),
+      project('faults', 3, { ...HEAVY, maxWorkers: 1, globalSetup: ['test/support/built.ts'], fileParallelism: false }),
     ],
   },
 });

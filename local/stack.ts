@@ -45,7 +45,7 @@ export interface StackOptions {
   readonly workerEnv?: Readonly<Record<string, string>>;
   /** Ends the start early; what was started is stopped. */
   readonly signal?: AbortSignal;
-  /** A folder that `buildInto` has filled: worker and simulator run compiled, which starts them in a third of the time. */
+  /** What `buildToRun` has made: worker and simulator run compiled, which starts them in a third of the time. */
   readonly built?: string;
 }
 

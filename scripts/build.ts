@@ -3,7 +3,7 @@
  * TypeScript (guest scripts), and the workflow bundle, so that a worker need not bundle at start.
  */
 import { spawn } from 'node:child_process';
-import { cp, readdir, rm } from 'node:fs/promises';
+import { cp, readdir, rm, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { writeWorkflowBundle } from './workflow-bundle.ts';
@@ -25,6 +25,16 @@ export async function buildInto(target: string): Promise<{ otherFiles: number; b
     }
   }
   return { otherFiles, bundleBytes };
+}
+
+/** Builds into a folder of `folder`, beside what compiled modules look for above them; answers where. */
+export async function buildToRun(folder: string): Promise<string> {
+  const built = join(folder, 'dist');
+  await buildInto(built);
+  // Their dependencies, and that they are ES modules.
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  await cp(join(root, 'package.json'), join(folder, 'package.json'));
+  return built;
 }
 
 async function compile(target: string): Promise<void> {

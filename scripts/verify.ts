@@ -14,6 +14,7 @@ import { guarded } from '../local/processes.ts';
 import { ensureSystemPackages } from '../local/system-packages.ts';
 import { findTemporalCli, findTestServer } from '../local/temporal-cli.ts';
 import { ensureGuestImage } from '../simulator/guest-image/build.ts';
+import { buildToRun } from './build.ts';
 import {
   afterSecondTry,
   countLine,
@@ -24,7 +25,6 @@ import {
   type Trouble,
   troublesOf,
 } from './test-outcome.ts';
-import { writeWorkflowBundle } from './workflow-bundle.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -219,9 +219,8 @@ async function main(named: readonly string[]): Promise<number> {
         ),
       );
       await check('typecheck', () => runProgram('node_modules/typescript/bin/tsc', ['--noEmit']));
-      await check('workflow bundle', async () => {
-        const bytes = await writeWorkflowBundle(join(scratch, 'workflow-bundle.js'));
-        say(`${(bytes / 1e6).toFixed(2)} MB`);
+      await check('build', async () => {
+        env['ECS_ROLLBACK_BUILT'] = await buildToRun(scratch);
         return { ok: true, lastLines: [] };
       });
     }

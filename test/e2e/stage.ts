@@ -3,10 +3,10 @@
  * the simulator's control API, and the history of a run.
  */
 import { spawn } from 'node:child_process';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
+import { inject } from 'vitest';
 import { guarded } from '../../local/processes.ts';
 import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
 import type { CallRecord, World } from '../../simulator/state/model.ts';
@@ -16,8 +16,6 @@ import { ecsOptionsFromEnv } from '../../src/cloud/config.ts';
 import type { EcsRegion } from '../../src/cloud/port.ts';
 import { exportHistory, keepHistory } from '../replay/history-file.ts';
 import { Guest } from './guest.ts';
-
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** What a starter printed, and how it ended. */
 export interface StarterEnd {
@@ -53,8 +51,9 @@ export interface Stage {
 }
 
 export async function openStage(options: Omit<StackOptions, 'log'>): Promise<Stage> {
+  const built = inject('builtFolder');
   const lines: string[] = [];
-  const stack = await startStack({ ...options, log: (line) => lines.push(line) }).catch((error: unknown) => {
+  const stack = await startStack({ built, ...options, log: (line) => lines.push(line) }).catch((error: unknown) => {
     throw new Error(`the stack did not start: ${String(error)}\n${lines.slice(-20).join('\n')}`);
   });
   const { regionId, scene, control: controlUrl } = stack.simulator;
@@ -82,7 +81,7 @@ export async function openStage(options: Omit<StackOptions, 'log'>): Promise<Sta
     target: ['--region', regionId, '--disk', scene.dataDiskId],
     diskId: scene.dataDiskId,
     instanceId: scene.instanceId,
-    starter: (args, env = {}) => runStarter(args, { ...stack.env, ...env }),
+    starter: (args, env = {}) => runStarter(built, args, { ...stack.env, ...env }),
     control,
     state: () => control<World>('GET', 'state'),
     calls: async (since = 0) => (await control<{ calls: CallRecord[] }>('GET', 'calls')).calls.slice(since),
@@ -115,9 +114,9 @@ export async function openStage(options: Omit<StackOptions, 'log'>): Promise<Sta
   };
 }
 
-function runStarter(args: readonly string[], env: NodeJS.ProcessEnv): Promise<StarterEnd> {
-  const [command, commandArgs] = guarded(process.execPath, [join(root, 'scripts/run.mjs'), 'src/starter.ts', ...args]);
-  const child = spawn(command, commandArgs, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+function runStarter(built: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<StarterEnd> {
+  const [command, commandArgs] = guarded(process.execPath, [join(built, 'src/starter.js'), ...args]);
+  const child = spawn(command, commandArgs, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => {

@@ -1,4 +1,4 @@
-/** Set-up of the `workflow` project: one workflow bundle for all its files. They get it through `inject`. */
+/** Set-up of the `workflow` project: one workflow bundle for all its files, that of `npm test` if it has made one. They get it through `inject`. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,12 @@ declare module 'vitest' {
   }
 }
 
-export async function setup(project: TestProject): Promise<() => Promise<void>> {
+export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const built = process.env['ECS_ROLLBACK_BUILT'];
+  if (built !== undefined) {
+    project.provide('workflowBundlePath', join(built, 'workflow-bundle.js'));
+    return undefined;
+  }
   const folder = await mkdtemp(join(tmpdir(), 'ecs-rollback-test-'));
   const teardown = () => rm(folder, { recursive: true, force: true });
   try {
