@@ -8,17 +8,6 @@ ODD_NAME=$'*[\\\\\t\n]*'
 encode() { sed -z 's/\\/\\s/g;s/\t/\\t/g;s/\n/\\n/g' | tr '\0' '\n'; }
 decode() { tr '\n' '\0' | sed -z 's/\\n/\n/g;s/\\t/\t/g;s/\\s/\\/g'; }
 sorted() { sort -S 48M -T "$DIR" "$@"; }
-enc() {
-  REPLY=${1//\\/\\s}
-  REPLY=${REPLY//$'\t'/\\t}
-  REPLY=${REPLY//$'\n'/\\n}
-}
-dec() {
-  [[ $1 == *\\* ]] || { REPLY=$1 && return; }
-  REPLY=${1//\\n/$'\n'}
-  REPLY=${REPLY//\\t/$'\t'}
-  REPLY=${REPLY//\\s/\\}
-}
 # Rows into $1: what `find "${@:2}"` finds here. Only names that need it pay for being encoded.
 rows() {
   local out=$1

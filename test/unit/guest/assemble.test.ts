@@ -47,7 +47,20 @@ describe('guestScript', () => {
     expect(
       files
         .filter(
-          (file) => !['lib', 'disks', 'group', 'job', 'tree', 'plan', 'freezer', 'flags', 'attributes'].includes(file),
+          (file) =>
+            ![
+              'lib',
+              'disks',
+              'group',
+              'job',
+              'tree',
+              'plan',
+              'freezer',
+              'flags',
+              'protected',
+              'attributes',
+              'names',
+            ].includes(file),
         )
         .sort(),
     ).toEqual([...names].sort());
