@@ -20,6 +20,7 @@ import {
   runFailed,
 } from './client/errors.ts';
 import { canonical, executionOf, retryingActivities } from './client/executions.ts';
+import { Kept } from './client/kept.ts';
 import { Sweeps } from './client/sweeps.ts';
 import { detailsMarkdown, searchAttributeCommand, summaryLine } from './client/texts.ts';
 import type { ConnectOptions, ListOptions, RunHandle, RunSummary, RunView } from './client/types.ts';
@@ -92,6 +93,8 @@ export class RollbackClient {
   readonly taskQueue: string;
   /** What ended runs have left behind. */
   readonly sweeps: Sweeps;
+  /** What runs keep in their guests. */
+  readonly kept: Kept;
   private readonly sdk: TemporalClientModule;
   private readonly connection: Connection;
   private readonly temporal: Client;
@@ -117,6 +120,16 @@ export class RollbackClient {
       call: (body, options) => this.call(body, options),
       requireWorker: () => this.requireWorker(),
       inputOf: (workflowId, runId) => this.inputOf(workflowId, runId),
+    });
+    this.kept = new Kept({
+      sdk: parts.sdk,
+      temporal: parts.temporal,
+      taskQueue: parts.taskQueue,
+      call: (body, options) => this.call(body, options),
+      requireWorker: () => this.requireWorker(),
+      view: (id) => this.view(id),
+      originalRunId: async ({ workflowId, runId }) =>
+        (await this.startOf(workflowId, runId))?.originalExecutionRunId || runId,
     });
   }
 
@@ -583,6 +596,12 @@ export class RollbackClient {
   }
 
   private async inputOf(workflowId: string, runId: string): Promise<unknown> {
+    const [input] = await this.decoded((await this.startOf(workflowId, runId))?.input?.payloads);
+    return input;
+  }
+
+  /** The first event of a run. */
+  private async startOf(workflowId: string, runId: string) {
     const { history } = await this.call(() =>
       this.connection.workflowService.getWorkflowExecutionHistory({
         namespace: this.namespace,
@@ -590,8 +609,7 @@ export class RollbackClient {
         maximumPageSize: 1,
       }),
     );
-    const [input] = await this.decoded(history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads);
-    return input;
+    return history?.events?.[0]?.workflowExecutionStartedEventAttributes;
   }
 
   /** Runs one call to the server under a deadline, and rejects with a `ClientError` for what the server refuses. */

@@ -3,6 +3,7 @@ import { cancelled, heartbeat, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Hook, HookPoint } from '../contract/hooks.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import type { ReadReportInput, ReportPage } from '../contract/report.ts';
 import type { CopyReceipt } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 import type {
@@ -179,6 +180,16 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       mustHaveEnded(await awaitJob(input, 'verify'), 'verification');
       const { mismatchCount: _, ...receipt } = await guest.run(input, 'verify-result', runOf(input), SHORT);
       return receipt;
+    },
+
+    /** A page of what the run's comparison has found; of an ended run, too. */
+    async readReport({ regionId, instanceId, run, ...request }: ReadReportInput): Promise<ReportPage> {
+      return guest.run(
+        { regionId, instanceId },
+        'report',
+        { ...request, run: guestRunName(run) },
+        { ...SHORT, look: true },
+      );
     },
 
     /** Refused while the recovery disk is mounted elsewhere than by the run, as a reboot can do. */

@@ -11,6 +11,7 @@ import { wantsColor } from './terminal.ts';
 
 /** The families of commands; each is loaded when one of its commands is chosen. */
 const choose = () => import('./commands/choose.ts');
+const kept = () => import('./commands/kept.ts');
 const look = () => import('./commands/look.ts');
 const start = () => import('./commands/start.ts');
 const sweep = () => import('./commands/sweep.ts');
@@ -284,6 +285,19 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
       ),
     );
 
+  command('report', 'All that a run has found when it compared, path by path; of an ended run, too.', [
+    'report d-bp1… --action keep,left      # what of B was not brought back',
+    'report d-bp1… --verdict conflict --under /data/uploads -o json',
+  ])
+    .argument('<run-or-disk>', 'workflow id, or disk id')
+    .option('--verdict <verdicts>', 'only with these, such as conflict,deleted-live')
+    .option('--action <actions>', 'only what was done or left so: take, replace, keep, beside, delete, none, left')
+    .option('--under <path>', 'only what is there or below, as the guest sees it')
+    .option('--page <number>', 'of at most 100 paths (default: 1)')
+    .action(
+      run(kept, (commands, flags: FlagsOf<KeptModule['runReport']>, id = '') => commands.runReport(context, flags, id)),
+    );
+
   command('cancel', 'Ask a run to put things back and end. Says what that will mean.', ['cancel d-bp1…'])
     .argument('<run-or-disk>', 'workflow id, or disk id')
     .action(
@@ -311,6 +325,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
 }
 
 type ChooseModule = Awaited<ReturnType<typeof choose>>;
+type KeptModule = Awaited<ReturnType<typeof kept>>;
 type LookModule = Awaited<ReturnType<typeof look>>;
 type StartModule = Awaited<ReturnType<typeof start>>;
 type SweepModule = Awaited<ReturnType<typeof sweep>>;

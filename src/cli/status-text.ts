@@ -1,7 +1,14 @@
 /** One run as text for a tired human: what it is doing, whether the reset has happened, what to type next. */
 import { resetOf, type RunView, safetySnapshotOf } from '../client.ts';
 import { FAILURE } from '../contract/messages.ts';
-import type { CopyProgress, CopyVerdict, FailureReport, LedgerEntry, Step } from '../contract/rollback.ts';
+import type {
+  CopyProgress,
+  CopyVerdict,
+  FailureReport,
+  LedgerEntry,
+  NotBroughtBack,
+  Step,
+} from '../contract/rollback.ts';
 import { formatBytes, formatDuration } from './durations.ts';
 import { shellWord, type Typed, waitingKind, waitingLines, waitingMark, waitingWord } from './next-commands.ts';
 import { count } from './plan-text.ts';
@@ -71,7 +78,7 @@ export function statusText(view: RunView, options: StatusOptions): string {
   if (view.copyProgress !== undefined) {
     lines.push('', `Copy: ${copyLine(view.copyProgress)}`);
   }
-  const extra = [...endLines(view, style), ...ledgerLines(ledgerOf(view))];
+  const extra = [...endLines(view, style, typed), ...ledgerLines(ledgerOf(view))];
   if (extra.length > 0) lines.push('', ...extra);
   const waiting = waitingLines(view, options);
   if (waiting.length > 0) lines.push('', ...waiting);
@@ -180,9 +187,9 @@ const NOT_BROUGHT_BACK: ReadonlyArray<readonly [CopyVerdict, string]> = [
   ['directory-in-the-way', 'a live directory is in the way of a file'],
 ];
 
-function endLines(view: RunView, style: Style): string[] {
+function endLines(view: RunView, style: Style, typed: Typed): string[] {
   const lines: string[] = [];
-  const receipt = view.result?.receipt;
+  const receipt = view.result?.receipt ?? view.status?.receipt;
   if (receipt !== undefined) {
     const verdict = receipt.verified ? style.color.green('verified') : style.color.red('NOT VERIFIED');
     lines.push(
@@ -192,6 +199,12 @@ function endLines(view: RunView, style: Style): string[] {
     for (const [verdict, meaning] of NOT_BROUGHT_BACK) {
       const told = receipt.verdicts?.[verdict];
       if (told !== undefined) lines.push(`  ${count(told.entries, 'path')}, ${formatBytes(told.bytes)}: ${meaning}`);
+    }
+    lines.push(...missingLines(receipt.notBroughtBack));
+    if (receipt.report !== undefined) {
+      lines.push(
+        `Path by path: \`${typed(`report ${shellWord(view.workflowId)}`)}\` (${count(receipt.report.entries, 'path')}; --action keep,left for what was not brought back)`,
+      );
     }
     for (const { folder, files } of receipt.aside ?? []) {
       lines.push(`Kept aside: ${count(files, 'file')} that were replaced or deleted, in ${oneLine(folder)}`);
@@ -209,6 +222,21 @@ function endLines(view: RunView, style: Style): string[] {
   }
   lines.push(...blockerLines(view.failure?.report, style));
   return lines;
+}
+
+/** What is lost, as far as only snapshot B has it, once the recovery disk is gone. */
+function missingLines(missing: NotBroughtBack | undefined): string[] {
+  if (missing === undefined) return [];
+  const { complete, entries, bytes, folders } = missing;
+  if (!complete) return ['Not brought back: not known, comparing all of B took longer than five minutes'];
+  if (entries === 0) return ['Not brought back: nothing, all that B has is live'];
+  const shown = folders.slice(0, 5);
+  const rest = entries - shown.reduce((sum, folder) => sum + folder.entries, 0);
+  return [
+    `Not brought back, and in B only: ${count(entries, 'path')}, ${formatBytes(bytes)}`,
+    ...shown.map((at) => `  ${count(at.entries, 'path')}, ${formatBytes(at.bytes)} in ${oneLine(at.folder)}`),
+    ...(rest > 0 ? [`  ${count(rest, 'path')} elsewhere`] : []),
+  ];
 }
 
 function blockerLines(report: FailureReport | undefined, style: Style): string[] {

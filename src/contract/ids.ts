@@ -30,6 +30,8 @@ export const leaseWorkflowId = (instanceId: string): string => `lease/${instance
 /** A rollback onto snapshot B that a run starts when it is told to undo itself. */
 export const undoWorkflowId = (workflowId: string): string => `undo/${workflowId}`;
 export const sweepWorkflowId = (regionId: string): string => `sweep-${regionId}`;
+/** A look at what a run has kept is read-only, too. */
+export const reportWorkflowId = (workflowId: string, nonce: string): string => `report/${workflowId}/${nonce}`;
 /** A plan is read-only, so any number may run beside each other and beside a rollback. */
 export const planWorkflowId = (diskId: string, nonce: string): string => `plan-${diskId}-${nonce}`;
 

@@ -5,6 +5,7 @@ export const WORKFLOW_TYPE = {
   sync: 'syncFromSnapshot',
   lease: 'holdLease',
   sweep: 'sweep',
+  report: 'readReport',
 } as const;
 
 export const STATUS_QUERY = 'status';

@@ -346,8 +346,25 @@ export interface CopyReceipt {
   readonly mismatches: readonly string[];
   /** Where what was replaced or deleted is kept in the guest, until somebody removes it. */
   readonly aside?: ReadonlyArray<{ readonly folder: string; readonly files: number }>;
+  /** What B has and is not live after the copy. */
+  readonly notBroughtBack?: NotBroughtBack;
+  /** The full report in the guest, a line for each path; absent where there was no room for it. SHA-256 of the file. */
+  readonly report?: { readonly file: string; readonly entries: number; readonly sha256: string };
   /** How the selected entries stood when the copy was planned; those that were the same are not listed. */
   readonly verdicts?: Readonly<Partial<Record<CopyVerdict, { readonly entries: number; readonly bytes: number }>>>;
+}
+
+/**
+ * Files and other entries, no directories, that B has and that are not live, or are others by type, size, time or link
+ * target: on the whole of each file system that something was selected on, outside of the selection as well.
+ */
+export interface NotBroughtBack {
+  /** False: it took longer than five minutes, and is not known. */
+  readonly complete: boolean;
+  readonly entries: number;
+  readonly bytes: number;
+  /** By the folders at the top of the file systems, at most 20, the largest first. What lies in the root itself is under it. */
+  readonly folders: ReadonlyArray<{ readonly folder: string; readonly entries: number; readonly bytes: number }>;
 }
 
 export interface Chosen {
@@ -438,6 +455,8 @@ export interface RunStatus {
   readonly approvals: readonly Approval[];
   readonly safetySnapshotId?: string;
   readonly recoveryDiskId?: string;
+  /** From the verification on. */
+  readonly receipt?: CopyReceipt;
   readonly ledger: readonly LedgerEntry[];
   readonly findings: readonly PlanFinding[];
 }

@@ -2,7 +2,9 @@
  * What each guest script takes and answers. A script is a file in `scripts/`, gets its input as one Base64 JSON blob and
  * prints one JSON document as the last line of its output. Sizes in bytes.
  */
+import type { z } from 'zod';
 import type { HookPoint } from '../contract/hooks.ts';
+import type { ReportPage, reportRequestSchema } from '../contract/report.ts';
 import type { CopyProgress, CopyReceipt, SyncSelection } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 
@@ -265,6 +267,9 @@ export interface HookResult {
   readonly outputFile: string;
 }
 
+/** `report`: read-only: a page of what the run's comparison has found, of an ended run, too. Refused (`NoReport`) where it has none. */
+export type ReportInput = RunRef & z.infer<typeof reportRequestSchema>;
+
 /** Every script with what it takes and answers. */
 export interface GuestScripts {
   'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
@@ -277,6 +282,7 @@ export interface GuestScripts {
   'copy-status': { input: CopyStatusInput; result: CopyStatusResult };
   'verify-start': { input: RunRef; result: CopyStartResult };
   'verify-result': { input: RunRef; result: VerifyResult };
+  report: { input: ReportInput; result: ReportPage };
   unmount: { input: UnmountInput; result: UnmountResult };
   freeze: { input: FreezeInput; result: FreezeResult };
   thaw: { input: RunRef; result: ThawResult };

@@ -238,8 +238,15 @@ function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts
       return receipt;
     },
     (receipt) =>
-      `${groupedNumber(receipt.filesCopied)} files, ${groupedNumber(receipt.bytesCopied)} bytes copied; all ${groupedNumber(receipt.filesSelected)} selected compared equal${receipt.filesKeptLive === 0 ? '' : ` or kept (${groupedNumber(receipt.filesKeptLive)})`}`,
+      `${groupedNumber(receipt.filesCopied)} files, ${groupedNumber(receipt.bytesCopied)} bytes copied; all ${groupedNumber(receipt.filesSelected)} selected compared equal${receipt.filesKeptLive === 0 ? '' : ` or kept (${groupedNumber(receipt.filesKeptLive)})`}${whatIsMissing(receipt)}`,
   );
+}
+
+function whatIsMissing({ notBroughtBack: missing }: CopyReceipt): string {
+  if (missing === undefined || (missing.complete && missing.entries === 0)) return '';
+  return missing.complete
+    ? `; ${groupedNumber(missing.entries)} paths, ${groupedNumber(missing.bytes)} bytes of B not brought back`
+    : '; what of B was not brought back is not known';
 }
 
 /** What `beforeCopy` has stopped is started again, however the copy ends. */

@@ -367,6 +367,7 @@ export class Run {
       approvals: this.operator.approvals,
       ...(this.safetySnapshotId === undefined ? {} : { safetySnapshotId: this.safetySnapshotId }),
       ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
+      ...(this.receipt === undefined ? {} : { receipt: this.receipt }),
       ledger: this.#ledger,
       findings: this.plan?.findings ?? [],
     };

@@ -73,7 +73,17 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   expect(run.result).toMatchObject({
     outcome: 'completed',
     chosen: { paths: ['/data/uploads', '/data/db/index.db'], reason: 'INC-42' },
-    receipt: { verified: true },
+    receipt: {
+      verified: true,
+      notBroughtBack: { complete: true, entries: 1, folders: [{ folder: '/data/app', entries: 1 }] },
+      report: { entries: 3 },
+    },
+  });
+  // Long after the copy was unmounted.
+  const left = { verdict: 'differs', action: 'left', path: '/data/app/config/01.conf' };
+  expect(await say('report', stage.diskId, '--action', 'left,keep')).toMatchObject({ total: 1, entries: [left] });
+  expect(await say('report', stage.diskId, '--under', '/data/uploads')).toMatchObject({
+    entries: [{ verdict: 'only-in-B', action: 'take', path: '/data/uploads/2026/01.txt' }],
   });
   const after = await stage.guest.manifest();
   const chosen = ['/data/uploads', '/data/db/index.db'];

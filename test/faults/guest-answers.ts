@@ -45,6 +45,7 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
     mismatches: [],
     mismatchCount: 0,
   },
+  report: { entries: [], page: 1, pages: 1, total: 0, bytes: 0 },
   unmount: { unmounted: 1 },
   freeze: { fileSystems: ['/data'], alreadyFrozen: false },
   thaw: { fileSystems: 1, frozenMs: 40, byDeadMan: false },

@@ -134,6 +134,7 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
       digest: 'abc',
       mismatches: [],
     }),
+    readReport: async ({ page }) => ({ entries: [], page, pages: 1, total: 0, bytes: 0 }),
     unmountRecoveryDisk: async () => ({ unmounted: 1 }),
     freezeFileSystems: async () => ({ fileSystems: ['/data'], alreadyFrozen: false }),
     thawFileSystems: async () => ({ fileSystems: 1, frozenMs: 4_000, byDeadMan: false }),

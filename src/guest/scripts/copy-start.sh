@@ -39,6 +39,7 @@ else
     mkdir "$DIR/m$i"
     printf '%s\0' "${IN[mounts.$i.recoveryMount]}" >"$DIR/m$i/from"
     printf '%s\0' "${IN[into]-${IN[mounts.$i.originalMount]}}" >"$DIR/m$i/to"
+    printf '%s\0' "${IN[mounts.$i.originalMount]}" >"$DIR/m$i/home"
     for ((k = 0; k < IN[mounts.$i.paths.#]; k++)); do
       p=${IN[mounts.$i.paths.$k]}
       printf '%s\0' ".${p:+/$p}"
@@ -55,7 +56,7 @@ POLICY=${IN[conflictPolicy]} REMOVE=0 SINCE=
 # After another boot, and in a side folder, nothing tells what has changed since the reset.
 [[ ${IN[base.bootId]-} != "$BOOT" || ${IN[into]+set} ]] || SINCE=${IN[base.bootedAt]-}
 [[ ! $SINCE || $SINCE =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse InvalidInput 'base.bootedAt is no time'
-KEEP+=' POLICY REMOVE SINCE'
+KEEP+=' POLICY REMOVE SINCE KEPT_DIR'
 ((REMOVE == 0)) || [[ $SINCE ]] ||
   refuse NoBase 'nothing can be deleted: what was there right after the reset is not known, since the guest was booted again or no reset went before'
 
@@ -71,6 +72,8 @@ copy_job() {
       plan_mount
     done
     : >>"$DIR/journal"
+    keep_report
+    sort -zu -o "$KEPT_DIR/roots" -- "$DIR"/m*/to "$(compgen -G "$KEPT_DIR/roots" || echo /dev/null)"
     echo "$FILES $BYTES" >"$DIR/planned.new"
     mv "$DIR/planned.new" "$DIR/planned"
   fi

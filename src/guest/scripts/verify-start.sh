@@ -12,7 +12,7 @@ mkdir "$DIR"
 cp -- "$RUN_DIR/copy/include" "$RUN_DIR/copy/exclude" "$DIR"
 for m in "$RUN_DIR/copy/m"*; do
   mkdir "$DIR/${m##*/}"
-  cp -- "$m/from" "$m/to" "$m/paths" "$m/kept" "$m/flags-set" "$m/relabelled" "$DIR/${m##*/}"
+  cp -- "$m/from" "$m/to" "$m/home" "$m/paths" "$m/kept" "$m/flags-set" "$m/relabelled" "$DIR/${m##*/}"
 done
 
 # What must be read: `check` (names, for the attributes of both sides), `hash` ("side, size, blocks, name").
@@ -126,6 +126,9 @@ verify_job() {
     read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "$AWK_LISTS $AWK_PIECES")
     FILES=$((FILES + files)) BYTES=$((BYTES + bytes))
   done
+  # Beside the reading of what was copied.
+  residue &
+  local residue=$!
   : >"$DIR/journal"
   progress verifying 0 "$FILES" 0 "$BYTES"
   for ((m = 0; m < COUNT; m++)); do
@@ -170,13 +173,18 @@ verify_job() {
       ((${#SHOWN} + ${#REPLY} >= 12000)) || SHOWN+=${SHOWN:+,}$REPLY
     done <"$M/wrong"
   done
-  local digest ok=false copied
+  local digest ok=false copied report
   read -r digest _ < <(sha256sum <"$DIR/manifest")
   ((WRONG > 0)) || ok=true
   read -r copied bytes <"$RUN_DIR/copy/copied"
   asides
-  printf '{"filesSelected":%d,"bytesSelected":%d,"filesCopied":%d,"bytesCopied":%d,"filesKeptLive":%d,"bytesKeptLive":%d,"verified":%s,"xattrsCompared":%s,"digest":"%s","mismatches":[%s],"mismatchCount":%d,"aside":[%s],"verdicts":{%s}}\n' \
-    "$SELECTED" "$SELECTED_BYTES" "$copied" "$bytes" "$KEPT" "$KEPT_BYTES" "$ok" "$XATTRS" "$digest" "$SHOWN" "$WRONG" "$ASIDES" \
+  wait "$residue"
+  residue_json
+  residue=$REPLY
+  report=
+  ! keep_report "$DIR"/m*/left || report_json
+  printf '{"filesSelected":%d,"bytesSelected":%d,"filesCopied":%d,"bytesCopied":%d,"filesKeptLive":%d,"bytesKeptLive":%d,"verified":%s,"xattrsCompared":%s,"digest":"%s","mismatches":[%s],"mismatchCount":%d,"aside":[%s],"notBroughtBack":%s%s,"verdicts":{%s}}\n' \
+    "$SELECTED" "$SELECTED_BYTES" "$copied" "$bytes" "$KEPT" "$KEPT_BYTES" "$ok" "$XATTRS" "$digest" "$SHOWN" "$WRONG" "$ASIDES" "$residue" "$report" \
     "$(awk '{ f[$1] += $2; b[$1] += $3 } END { for (v in f) { printf "%s\"%s\":{\"entries\":%.0f,\"bytes\":%.0f}", c, v, f[v], b[v]; c = "," } }' "$RUN_DIR"/copy/m*/totals)" >"$DIR/verdict"
   progress "done" "$FILES" "$FILES" "$BYTES" "$BYTES"
   job_end "done" '' ''

@@ -32,6 +32,7 @@ export function fakeClient(over: Record<string, unknown> = {}) {
     ...over,
   };
   const client = Object.fromEntries(Object.entries(answers).map(([name, answer]) => [name, verb(name, answer)]));
+  Object.assign(client, { kept: client });
   const connect = vi.spyOn(RollbackClient, 'connect').mockResolvedValue(client as unknown as RollbackClient);
   return { sent, connect, verbs: () => sent.map((call) => call.verb) };
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { listText } from '../../../src/cli/list-text.ts';
 import { copyLine, statusText, transitions } from '../../../src/cli/status-text.ts';
 import { resetOf, type RunView } from '../../../src/client.ts';
-import type { Step } from '../../../src/contract/rollback.ts';
+import type { CopyReceipt, NotBroughtBack, Step } from '../../../src/contract/rollback.ts';
 import {
   blocker,
   DISK,
@@ -86,6 +86,18 @@ it('shows what is being retried and that nobody answers', () => {
   expect(shown).toContain('Retrying stopInstance (attempt 4): Throttling second line');
 });
 
+const RECEIPT: CopyReceipt = {
+  filesSelected: 1,
+  bytesSelected: 1,
+  filesCopied: 1,
+  bytesCopied: 1,
+  filesKeptLive: 0,
+  verified: true,
+  xattrsCompared: true,
+  digest: 'x',
+  mismatches: [],
+};
+
 describe('an ended run', () => {
   it('that completed shows what came back and what is kept, and no next step', () => {
     const receipt = {
@@ -98,14 +110,34 @@ describe('an ended run', () => {
       xattrsCompared: true,
       digest: 'x',
       mismatches: [],
+      notBroughtBack: {
+        complete: true,
+        entries: 9,
+        bytes: 3072,
+        folders: Array.from({ length: 6 }, (_, i) => ({ folder: `/data/${i}`, entries: 1, bytes: 512 })),
+      },
+      report: { file: '/var/lib/ecs-rollback/r/report.gz', entries: 12, sha256: 'x' },
     } as const;
+    // While the run goes on, too: before the recovery disk is released.
+    const open = text(sampleView({ status: sampleStatus({ receipt }) }));
+    expect(open).toContain('Not brought back, and in B only: 9 paths, 3 KiB\n  1 path, 512 B in /data/0\n');
     const shown = text(endedView({ result: sampleResult({ receipt }) }));
+    expect(shown).toContain('  1 path, 512 B in /data/4\n  4 paths elsewhere\n');
+    expect(shown).toMatch(/Path by path: `ecs-rollback report \S+` \(12 paths; --action keep,left/);
     expect(shown).toContain('DONE  The disk is back at snapshot A.');
     expect(shown).toContain('RESET HAPPENED: YES');
     expect(shown).toContain('Brought back: 1 file, 2 KiB; verified by content; 2 live files kept');
     expect(shown).toContain(`Snapshot B ${SNAPSHOT_B}: kept`);
     expect(shown).not.toContain('Next:');
     expect(shown).not.toContain('Cancel now');
+  });
+
+  it('says when what is missing is not known, and when nothing is', () => {
+    const of = (notBroughtBack: NotBroughtBack) =>
+      text(endedView({ result: sampleResult({ receipt: { ...RECEIPT, notBroughtBack } }) }));
+    const none = { entries: 0, bytes: 0, folders: [] };
+    expect(of({ ...none, complete: true })).toContain('Not brought back: nothing, all that B has is live');
+    expect(of({ ...none, complete: false })).toContain('Not brought back: not known');
   });
 
   it('whose copy differs says so loudly', () => {

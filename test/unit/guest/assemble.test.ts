@@ -23,6 +23,7 @@ const names: ScriptName[] = [
   'thaw',
   'run-state',
   'grow',
+  'report',
   'hook',
   'list-disks',
   'disk-use',
@@ -60,6 +61,8 @@ describe('guestScript', () => {
               'protected',
               'attributes',
               'names',
+              'kept',
+              'residue',
             ].includes(file),
         )
         .sort(),

@@ -1,0 +1,90 @@
+/** What runs keep in their guests, while they go on and after their ends. */
+import { randomUUID } from 'node:crypto';
+import type * as TemporalClient from '@temporalio/client';
+import { reportWorkflowId } from '../contract/ids.ts';
+import { WORKFLOW_TYPE } from '../contract/messages.ts';
+import {
+  type ReadReportInput,
+  type ReportPage,
+  type ReportRequest,
+  readReportSchema,
+  reportRequestSchema,
+} from '../contract/report.ts';
+import { ClientError, parse, RunFailedError, runFailed } from './errors.ts';
+import type { RunView } from './types.ts';
+
+/** What this needs of the client that it is a part of. */
+export interface KeptServer {
+  readonly sdk: typeof TemporalClient;
+  readonly temporal: TemporalClient.Client;
+  readonly taskQueue: string;
+  call<T>(body: () => Promise<T>, options?: { workflowId?: string; deadlineMs?: number }): Promise<T>;
+  requireWorker(): Promise<void>;
+  view(id: string): Promise<RunView>;
+  /** Under which the run has named what it made. */
+  originalRunId(run: RunView): Promise<string>;
+}
+
+/** A script in the guest, with the agent's own delays. */
+const DEADLINE_MS = 120_000;
+
+export class Kept {
+  private readonly server: KeptServer;
+
+  constructor(server: KeptServer) {
+    this.server = server;
+  }
+
+  /** One page of what a run's comparison has found. Rejects with `refused` where the run keeps no report, or its guest does not answer. */
+  async report(id: string, request: ReportRequest = {}): Promise<ReportPage & { readonly workflowId: string }> {
+    const wanted = parse(reportRequestSchema, request);
+    const view = await this.server.view(id);
+    const { workflowId } = view;
+    const input: ReadReportInput = parse(readReportSchema, { ...(await this.whereOf(view)), ...wanted });
+    const page = await this.ask<ReportPage>(
+      view,
+      WORKFLOW_TYPE.report,
+      reportWorkflowId(workflowId, randomUUID().slice(0, 8)),
+      input,
+    );
+    return { workflowId, ...page };
+  }
+
+  private async whereOf(view: RunView) {
+    const { workflowId, status, result, failure } = view;
+    const plan = result?.plan ?? failure?.report?.plan;
+    const regionId = plan?.regionId ?? status?.regionId ?? view.regionId;
+    const instanceId = plan?.instance?.id ?? status?.instanceId ?? view.instanceId;
+    if (regionId === undefined || instanceId === undefined) {
+      throw new ClientError(
+        'refused',
+        `${workflowId} has come to no instance: there is nothing that it could keep there`,
+        {
+          workflowId,
+        },
+      );
+    }
+    return { regionId, instanceId, run: await this.server.originalRunId(view) };
+  }
+
+  private async ask<R>({ workflowId }: RunView, type: string, askId: string, input: object): Promise<R> {
+    const { server } = this;
+    await server.requireWorker();
+    const asked = async () => {
+      try {
+        return (await server.temporal.workflow.execute(type, {
+          workflowId: askId,
+          taskQueue: server.taskQueue,
+          args: [input],
+          workflowExecutionTimeout: '10m',
+          staticSummary: `About ${workflowId}`,
+        })) as R;
+      } catch (error) {
+        const failed = error instanceof server.sdk.WorkflowFailedError ? runFailed(askId, error) : error;
+        if (!(failed instanceof RunFailedError)) throw failed;
+        throw new ClientError('refused', `${workflowId}: ${failed.message}`, { cause: failed, workflowId });
+      }
+    };
+    return server.call(asked, { workflowId, deadlineMs: DEADLINE_MS });
+  }
+}

@@ -1,0 +1,71 @@
+# What is on the recovery disk and, after the copy, not live: on the whole of each file system that something was selected on,
+# outside of the selection as well. Two sorted streams are read side by side: no list of them is ever held anywhere.
+
+# Longer than that nobody is kept waiting for it.
+RESIDUE_SECONDS=300
+# So many lines of it go into the report; beyond that they are counted only.
+RESIDUE_LINES=1000000
+KEEP+=' KEPT_DIR RESIDUE_SECONDS RESIDUE_LINES'
+
+# Lines "name, type, size, time, link target" of what is below folder $1 and no directory, sorted. $2 is made when not all of
+# it could be read in time.
+census() {
+  cd -P -- "$1" || return
+  {
+    timeout "$RESIDUE_SECONDS" find . -xdev -path './.ecs-rollback-*' -prune -o ! -type d \( ! -path "$ODD_NAME" ! -lname "$ODD_NAME" \
+      -printf '%p\t%y\t%s\t%T@\t%l\n' -o -fprintf "$2.odd" '%p\0%y\0%s\0%T@\0%l\0' \)
+    (($? != 124)) || : >"$2"
+    encode <"$2.odd" | paste - - - - -
+  } | sort -S 32M -T "$KEPT_DIR" --compress-program=gzip || : >"$2"
+}
+# By type, size, time and link target; contents are not read. Lines "bytes, entries, folder" for each folder at the top, "rows"
+# for the report. What the comparison has told of already is counted, not told again.
+AWK_RESIDUE='
+BEGIN { open("live", live); open("sel", sel); open("kept", kept); prefix = ENVIRON["PREFIX"] }
+{
+  there = at("live", $1); inside = at("sel", $1); verdict = at("kept", $1) ? V["kept"] : ""
+  if (there && V["live"] == substr($0, length($1) + 2) || verdict == "beside" || inside && side) next
+  top = substr($1, 3)
+  top = index(top, "/") ? substr(top, 1, index(top, "/") - 1) : ""
+  if (!(top in n)) { if (tops < 1000) tops++; else top = "\n" }
+  n[top]++; size[top] += $3
+  if ((!inside || verdict == "changed-since-plan") && lines++ < most)
+    print verdict == "" ? (there ? "differs" : "only-in-B") : verdict, "left", $3, prefix substr($1, 2) >rows
+}
+END {
+  # Its writer must not be cut off.
+  while (N["live"] != "") advance("live")
+  for (top in n) print size[top], n[top], top == "\n" ? "-" : top == "" ? (prefix == "" ? "/" : prefix) : prefix "/" top
+}
+'
+# From all that `open_mount` knows and the selection in $M/b: the totals into "$DIR/tops", rows for the report into $M/left.
+residue() {
+  local m home
+  mkdir -p "$KEPT_DIR"
+  for ((m = 0; m < COUNT; m++)); do
+    open_mount "$DIR/m$m"
+    IFS= read -r -d '' home <"$M/home"
+    enc "${home%/}"
+    export PREFIX=$REPLY
+    : >"$M/left"
+    census "$FROM" "$M/cut-b" | awk "-vlive="<(census "$home" "$M/cut-live") "-vsel=$M/b" "-vkept=$M/kept" "-vrows=$M/left" \
+      "-vmost=$RESIDUE_LINES" "-vside=$([[ ${home%/} == "${TO%/}" ]] || echo 1)" "$AWK_LISTS $AWK_RESIDUE"
+  done | sort -t "$TAB" -k1,1nr -k2,2nr >"$DIR/tops"
+}
+# REPLY = the totals as JSON, the largest 20 folders named.
+residue_json() {
+  local bytes entries folder all=0 size=0 shown= named=0 complete=true m
+  for m in "$DIR"/m*/cut-*; do [[ ! -e $m || $m == *.odd ]] || complete=false; done
+  if [[ $complete == false ]]; then
+    REPLY='{"complete":false,"entries":0,"bytes":0,"folders":[]}'
+    return
+  fi
+  while IFS=$TAB read -r bytes entries folder; do
+    all=$((all + entries)) size=$((size + bytes))
+    [[ $folder != - ]] && ((named++ < 20 && ${#shown} < 4000)) || continue
+    dec "$folder"
+    js "$REPLY"
+    shown+=${shown:+,}"{\"folder\":$REPLY,\"entries\":$entries,\"bytes\":$bytes}"
+  done <"$DIR/tops"
+  REPLY="{\"complete\":true,\"entries\":$all,\"bytes\":$size,\"folders\":[$shown]}"
+}
