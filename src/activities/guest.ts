@@ -53,7 +53,7 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
   }
 
   function mustHaveEnded(status: CopyStatusResult, job: string): void {
-    if (status.state === 'done') return;
+    if (status.state === 'done' || status.state === 'held') return;
     // Lost and failed alike: the job goes on where it stopped when it is started again, so the workflow may repeat it.
     throw ApplicationFailure.nonRetryable(
       `the ${job} job in the guest has ${status.state === 'lost' ? 'lost its process' : 'failed'}: ${status.message}`,

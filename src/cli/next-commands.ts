@@ -52,6 +52,8 @@ const DOES: Record<Decision, string> = {
   undo: 'roll the disk back onto snapshot B',
   abort: 'end the run here, and list what is missing',
   force: 'cut the power of the instance; unflushed data is lost',
+  delete: 'delete them live, too; they are kept aside',
+  keep: 'delete nothing, and go on',
 };
 
 /** The commands one of which has to be typed; empty while the run goes on by itself. */
@@ -82,10 +84,15 @@ export function nextCommands(view: Waiting, typed: Typed): NextCommand[] {
         ? []
         : [{ command: typed(`watch ${shellWord(waiting.holder)}`), does: 'the run it waits for' }];
     case 'operator':
-      return waiting.choices.map((decision) => ({
-        command: typed(`resolve ${id} ${decision} --reason '…'`),
-        does: DOES[decision],
-      }));
+      return [
+        ...(waiting.deletions === undefined
+          ? []
+          : [{ command: typed(`report ${id} --action delete`), does: 'what would be deleted, path by path' }]),
+        ...waiting.choices.map((decision) => ({
+          command: typed(`resolve ${id} ${decision} --reason '…'`),
+          does: DOES[decision],
+        })),
+      ];
     case 'pause':
       break;
   }

@@ -221,7 +221,7 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
     ]),
     'why; the history keeps it (required)',
   )
-    .argument('<decision>', 'retry, skip, undo, abort or force')
+    .argument('<decision>', 'retry, skip, undo, abort, force, delete or keep')
     .action(
       run(tell, (commands, flags: FlagsOf<TellModule['runResolve']>, id = '', decision = '') =>
         commands.runResolve(context, flags, id, decision),
@@ -360,7 +360,11 @@ function syncFlags(command: Command): Command {
     .option('--without-serial', 'tell a disk without a serial number apart by comparing before and after the attach')
     .option('--into <folder>', 'bring the paths back below this folder, not to where they were')
     .option('--choose', 'wait with the copy mounted until `select` says what of the paths to bring back')
-    .option('--delete', 'delete below the paths what was deleted from A to B, unless it has changed since the reset');
+    .option(
+      '--delete',
+      'delete below the paths what was deleted from A to B, unless it has changed since the reset; shows it first, and waits for `resolve`',
+    )
+    .option('--delete-unseen', 'with --delete: do not show it first, and wait for nobody');
 }
 
 function targetFlags(command: Command): Command {

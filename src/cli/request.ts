@@ -23,6 +23,7 @@ export interface RequestFlags {
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
   readonly delete?: boolean;
+  readonly deleteUnseen?: boolean;
   readonly withoutSerial?: boolean;
   readonly power?: string;
   readonly forceStop?: boolean;
@@ -100,6 +101,7 @@ export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput 
     flags.include,
     flags.exclude,
     flags.delete,
+    flags.deleteUnseen,
     flags.withoutSerial,
   ];
   const sync = says.some((flag) => flag !== undefined) ? selection(flags) : undefined;
@@ -240,6 +242,14 @@ function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): st
   if (flags.withoutSerial === true && !broughtBack) {
     faults.push('--without-serial: nothing is brought back without --path: add --path, or leave out --without-serial');
   }
+  const failure = flags.onFailure ?? base.onFailureAfterReset ?? 'ask';
+  if (flags.deleteUnseen === true && flags.delete !== true) {
+    faults.push('--delete-unseen: nothing is deleted without --delete: add --delete, or leave out --delete-unseen');
+  } else if (flags.delete === true && flags.deleteUnseen !== true && failure !== 'ask') {
+    faults.push(
+      `--delete: shows first what would be deleted and waits for a decision, and with --on-failure ${failure} nobody decides: add --delete-unseen, or use --on-failure ask`,
+    );
+  }
   if (broughtBack && (flags.power ?? base.powerAfter) === 'stopped') {
     faults.push(
       '--power: "stopped" contradicts --path, since bringing data back needs a running instance: use --power as-found or running, or leave out --path',
@@ -290,6 +300,7 @@ function selection(flags: RequestFlags): Record<string, unknown> {
     ...(flags.include === undefined ? {} : { include: flags.include }),
     ...(flags.exclude === undefined ? {} : { exclude: flags.exclude }),
     ...(flags.delete === undefined ? {} : { delete: flags.delete }),
+    ...(flags.deleteUnseen === undefined ? {} : { deleteUnseen: flags.deleteUnseen }),
     ...(flags.withoutSerial === true ? { withoutSerial: 'compare' } : {}),
   };
 }
@@ -338,6 +349,7 @@ function typed(
   if (path[0] === 'sync') {
     if (path[1] === 'into') return { flag: '--into', value: flags.into };
     if (path[1] === 'conflictPolicy') return { flag: '--conflict', value: flags.conflict };
+    if (path[1] === 'deleteUnseen') return { flag: '--delete-unseen', value: String(flags.deleteUnseen) };
     if (path[1] === 'delete') return { flag: '--delete', value: String(flags.delete) };
     const index = path[2];
     if (path[1] === 'include' || path[1] === 'exclude') {

@@ -54,8 +54,9 @@ export interface Approval {
  * - `undo`: roll the disk back onto snapshot B.
  * - `abort`: end the run here, and say what is missing.
  * - `force`: while an instance does not stop: cut its power. Unflushed data is lost.
+ * - `delete`, `keep`: what was deleted from A to B is, or is not, deleted live.
  */
-export const decisionSchema = z.enum(['retry', 'skip', 'undo', 'abort', 'force']);
+export const decisionSchema = z.enum(['retry', 'skip', 'undo', 'abort', 'force', 'delete', 'keep']);
 export type Decision = z.infer<typeof decisionSchema>;
 
 /** Argument of the update `resolve`. */
@@ -65,6 +66,13 @@ export const resolutionSchema = z.strictObject({
   reason: reasonSchema.default(''),
 });
 export type ResolutionRequest = z.input<typeof resolutionSchema>;
+
+/** What a copy would delete. The digest is of the list of it, with the times at which each last changed. */
+export interface Deletions {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly digest: string;
+}
 
 /** Argument of the updates `pause` and `resume`. */
 export const pauseSchema = z.strictObject({ by: personSchema, reason: reasonSchema.default('') });
@@ -95,6 +103,8 @@ export type WaitingFor =
       /** One sentence: what went wrong. */
       readonly problem: string;
       readonly choices: readonly Decision[];
+      /** When it is about these; the run's report lists them. */
+      readonly deletions?: Deletions;
       readonly since: string;
       /** Why the last answer was not followed, such as a `skip` whose outcome was not there. */
       readonly note?: string;

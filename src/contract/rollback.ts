@@ -72,6 +72,8 @@ export const syncSelectionSchema = z.strictObject({
   exclude: patternsSchema.optional(),
   /** Delete, below the paths, what was there right after the reset, is unchanged since, and was deleted from A to B. */
   delete: z.boolean().optional(),
+  /** Delete it without showing first what, and without waiting for somebody's decision. */
+  deleteUnseen: z.boolean().optional(),
 });
 export type SyncSelection = z.infer<typeof syncSelectionSchema>;
 
@@ -161,6 +163,19 @@ export const rollbackInputSchema = z
       path: ['lockSafetySnapshotDays'],
       message:
         'is not fewer days than snapshot B is kept: the cloud takes a lock only if it ends before the snapshot does; keep B longer, or lock it for less',
+    },
+  )
+  .refine(({ sync }) => sync?.deleteUnseen !== true || sync.delete === true, {
+    path: ['sync', 'deleteUnseen'],
+    message: 'deletes nothing without delete: set that too, or leave it out',
+  })
+  .refine(
+    ({ sync, onFailureAfterReset }) =>
+      sync?.delete !== true || sync.deleteUnseen === true || onFailureAfterReset === 'ask',
+    {
+      path: ['sync', 'delete'],
+      message:
+        'shows first what would be deleted and waits for a decision, and onFailureAfterReset is not "ask", so that nobody decides: set deleteUnseen, or leave one of them out',
     },
   )
   .refine((input) => !(input.sync !== undefined && input.powerAfter === 'stopped'), {

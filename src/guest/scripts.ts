@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import type { HookPoint } from '../contract/hooks.ts';
 import type { ReportPage, reportRequestSchema } from '../contract/report.ts';
+import type { Deletions } from '../contract/operator.ts';
 import type { CopyProgress, CopyReceipt, SyncSelection } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 
@@ -87,6 +88,12 @@ export interface CopyStartInput extends RunRef {
   readonly exclude?: readonly string[] | undefined;
   /** Delete live entries that were deleted from A to B. Refused (`NoBase`) when they cannot be told from new ones. */
   readonly delete?: boolean | undefined;
+  /** Plan, then end as `held`. */
+  readonly planOnly?: boolean | undefined;
+  /** What may be deleted: the digest of what was shown, or `all`. Anything else ends the job as `held`, before it writes. */
+  readonly deletions?: string | undefined;
+  /** Makes the plan anew: the guest has changed since the last one. */
+  readonly again?: boolean | undefined;
   /** A folder in place of `originalMount`, on the same file system. */
   readonly into?: string | undefined;
 }
@@ -94,10 +101,15 @@ export interface CopyStartResult {
   readonly alreadyRunning: boolean;
 }
 
-/** `copy-status`: reads the state the detached copy keeps. `lost`: its process is gone without a result; start it again. */
+/**
+ * `copy-status`: reads the state the detached copy keeps. `held`: planned, and waits to be started again with `deletions`.
+ * `lost`: its process is gone without a result; start it again.
+ */
 export interface CopyStatusResult extends CopyProgress {
-  readonly state: 'running' | 'done' | 'failed' | 'lost';
+  readonly state: 'running' | 'done' | 'held' | 'failed' | 'lost';
   readonly message: string;
+  /** When held. */
+  readonly deletions?: Deletions;
 }
 
 /** `verify-start` / the same `copy-status`, then `verify-result`. */

@@ -2,6 +2,7 @@
 import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { RecoveryDiskRef } from '../activities/recovery-disk.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import type { Deletions } from '../contract/operator.ts';
 import type { CopyReceipt, PlannedDisk, SyncSelection } from '../contract/rollback.ts';
 import { chosenMounts } from '../domain/chosen-mounts.ts';
 import type { Guarded } from './decisions.ts';
@@ -229,8 +230,9 @@ function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts
   return run.step(
     'copyBack',
     async (summary) => {
+      const shown = await showDeletions(run, summary, guest, mounts, selection);
       const receipt = await betweenHooks(run, guest, summary, async () => {
-        await copyUntilDone(run, summary, guest, mounts, selection);
+        await copyUntilDone(run, summary, guest, mounts, shown);
         await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
         return readReceipt(run, guest, summary);
       });
@@ -285,22 +287,74 @@ async function readReceipt(run: Run, guest: InBoot, summary: Summary): Promise<C
   return receipt;
 }
 
+/** What of the selection concerns the guest. */
+type Wanted = Pick<CopyStart, 'conflictPolicy' | 'include' | 'exclude' | 'delete' | 'deletions' | 'into' | 'again'>;
+
+/**
+ * With `delete`: the copy is planned before anything is stopped for it, and somebody sees what it would delete. Answers what
+ * may be deleted, and that the plan is made anew when a hook has stopped something meanwhile.
+ */
+async function showDeletions(
+  run: Run,
+  summary: Summary,
+  guest: InBoot,
+  mounts: Mounts,
+  { paths: _, choose: __, withoutSerial: ___, deleteUnseen, ...wanted }: SyncSelection,
+): Promise<Wanted> {
+  if (wanted.delete !== true) return wanted;
+  if (deleteUnseen === true) return { ...wanted, deletions: 'all' };
+  await startCopy(run, summary('Plan the copy, to see what it would delete'), guest, mounts, {
+    ...wanted,
+    planOnly: true,
+  });
+  const { deletions } = await transfers.awaitCopy.executeWithOptions(summary('Wait for the plan of the copy'), [guest]);
+  const decided = await mayDelete(run, wanted, deletions);
+  return run.input.hooks?.beforeCopy === undefined ? decided : { ...decided, again: true };
+}
+
+/** Asks once about the same deletions, however often the copy is started. */
+async function mayDelete(run: Run, wanted: Wanted, deletions: Deletions | undefined): Promise<Wanted> {
+  if (deletions === undefined) return wanted;
+  const { entries, bytes, digest } = deletions;
+  if (entries > 0 && run.deletionsSeen !== digest) {
+    const problem = `${groupedNumber(entries)} paths, ${groupedNumber(bytes)} bytes were deleted from A to B and would be deleted live`;
+    const answer = await run.operator.decide('copyBack', problem, ['delete', 'keep'], { deletions });
+    if (answer !== 'delete') return { ...wanted, delete: false };
+    run.deletionsSeen = digest;
+  }
+  return { ...wanted, deletions: digest };
+}
+
+type CopyStart = Parameters<typeof scripts.startCopy>[0];
+
+const startCopy = (
+  run: Run,
+  options: ReturnType<Summary>,
+  guest: InBoot,
+  mounts: Mounts,
+  wanted: Partial<CopyStart> & Wanted,
+) =>
+  scripts.startCopy.executeWithOptions(options, [
+    { ...guest, mounts, ...wanted, ...(run.base === undefined ? {} : { base: run.base }) },
+  ]);
+
 async function copyUntilDone(
   run: Run,
   summary: Summary,
   guest: InBoot,
   mounts: Mounts,
-  selection: SyncSelection,
+  selection: Wanted,
 ): Promise<void> {
-  const { paths: _, choose: __, ...how } = selection;
-  const base = run.base === undefined ? {} : { base: run.base };
+  let wanted = selection;
   for (let start = 1; ; start += 1) {
-    await scripts.startCopy.executeWithOptions(summary(`Start the copy in the guest (${how.conflictPolicy})`), [
-      { ...guest, mounts, ...how, ...base },
-    ]);
+    await startCopy(run, summary(`Start the copy in the guest (${wanted.conflictPolicy})`), guest, mounts, wanted);
     try {
-      await transfers.awaitCopy.executeWithOptions(summary('Wait until the copy in the guest has ended'), [guest]);
-      return;
+      const copy = await transfers.awaitCopy.executeWithOptions(summary('Wait until the copy in the guest has ended'), [
+        guest,
+      ]);
+      if (copy.state !== 'held') return;
+      // Planned anew since, and something else would go.
+      wanted = await mayDelete(run, wanted, copy.deletions);
     } catch (error) {
       const stopped = failureText(error).kind === ACTIVITY_FAILURE.guest;
       if (!stopped || start >= COPY_STARTS) throw error;

@@ -69,7 +69,7 @@ async function decided(
 ): Promise<Decision> {
   let note: string | undefined;
   for (;;) {
-    const decision = await run.operator.decide(step, problem, choices, note);
+    const decision = await run.operator.decide(step, problem, choices, note === undefined ? {} : { note });
     if (decision !== 'skip') return decision;
     try {
       const { holds, seen } = await reads.observeStep.executeWithOptions(

@@ -11,6 +11,7 @@ import {
   type ApprovalRequest,
   approvalSchema,
   type Decision,
+  type Deletions,
   type PauseRequest,
   pauseSchema,
   type ResolutionRequest,
@@ -161,9 +162,14 @@ export class Operator {
   }
 
   /** Waits, for as long as it takes, until somebody decides. Rejects when the run is cancelled meanwhile. */
-  async decide(step: StepId, problem: string, choices: readonly Decision[], note?: string): Promise<Decision> {
+  async decide(
+    step: StepId,
+    problem: string,
+    choices: readonly Decision[],
+    more: { note?: string; deletions?: Deletions } = {},
+  ): Promise<Decision> {
     this.#answer = undefined;
-    this.#ask({ kind: 'operator', step, problem, choices, since: now(), ...(note === undefined ? {} : { note }) });
+    this.#ask({ kind: 'operator', step, problem, choices, since: now(), ...more });
     log.warn('needs an operator', { step, problem, choices });
     try {
       await condition(() => this.#answer !== undefined);

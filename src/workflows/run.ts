@@ -109,6 +109,8 @@ export class Run {
   gate: GateEvidence | undefined;
   receipt: CopyReceipt | undefined;
   chosen: Chosen | undefined;
+  /** Digest of what somebody has said may be deleted. */
+  deletionsSeen: string | undefined;
   /** The first boot after the reset, as the guest tells it: what is live and was not written since is A. */
   base: BootRef | undefined;
   undo: RollbackResult['undo'];

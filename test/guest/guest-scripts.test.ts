@@ -293,7 +293,7 @@ describe(`in a ${kind} guest`, () => {
           guest.sh(
             `cd ${at}; find . -type f -printf '%P\\n' | sort | while read -r f; do echo "$f:$(cat $f)"; done | paste -sd' '`,
           );
-        const { status } = await copy(run, { conflictPolicy: policy, base, delete: true }, tree);
+        const { status } = await copy(run, { conflictPolicy: policy, base, delete: true, deletions: 'all' }, tree);
         expect(status).toMatchObject({ state: 'done' });
         const there = (await files(`${quoted}/${tree}`)).trim();
         expect(there).toBe(now);

@@ -28,7 +28,12 @@ DIR=$RUN_DIR/copy
 mkdir -p "$DIR"
 reply() { answer "{\"alreadyRunning\":$1}"; }
 if job_alive copy; then reply true; fi
-if [[ -e $DIR/input && $(<"$DIR/input") == "$INPUT_B64" ]]; then
+# All that the plan depends on.
+asked() {
+  local key
+  for key in "${!IN[@]}"; do [[ $key == @(deletions|planOnly) ]] || printf '%s=%q\n' "$key" "${IN[$key]}"; done | sort
+}
+if [[ -e $DIR/input && $(<"$DIR/input") == "$(asked)" ]]; then
   read -r state <"$DIR/result" && [[ $state == done ]] && reply true
 else
   rm -rf "$DIR"
@@ -49,17 +54,28 @@ else
     : >"$DIR/$key"
     for ((i = 0; i < ${IN[$key.#]-0}; i++)); do printf '%s\0' "${IN[$key.$i]}" >>"$DIR/$key"; done
   done
-  printf '%s' "$INPUT_B64" >"$DIR/input"
+  asked >"$DIR/input"
 fi
-POLICY=${IN[conflictPolicy]} REMOVE=0 SINCE=
+POLICY=${IN[conflictPolicy]} REMOVE=0 SINCE= PLAN_ONLY=${IN[planOnly]-} MAY_DELETE=${IN[deletions]-}
 [[ ${IN[delete]-} != true ]] || REMOVE=1
 # After another boot, and in a side folder, nothing tells what has changed since the reset.
 [[ ${IN[base.bootId]-} != "$BOOT" || ${IN[into]+set} ]] || SINCE=${IN[base.bootedAt]-}
 [[ ! $SINCE || $SINCE =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse InvalidInput 'base.bootedAt is no time'
-KEEP+=' POLICY REMOVE SINCE KEPT_DIR'
+KEEP+=' POLICY REMOVE SINCE KEPT_DIR PLAN_ONLY MAY_DELETE'
 ((REMOVE == 0)) || [[ $SINCE ]] ||
   refuse NoBase 'nothing can be deleted: what was there right after the reset is not known, since the guest was booted again or no reset went before'
 
+# "entries, bytes, digest" of what the plan would delete.
+list_deletions() {
+  local m digest
+  for ((m = 0; m < COUNT; m++)); do
+    open_mount "$DIR/m$m"
+    grep "^[^!]$TAB" "$M/away" | sorted
+    echo "$TO"
+  done >"$DIR/deletions.new"
+  read -r digest _ < <(sha256sum <"$DIR/deletions.new")
+  awk -F'\t' -v d="$digest" '$2 == "delete" { n++; b += $3 } END { printf "%d %.0f %s\n", n, b, d }' "$DIR"/m*/report >"$DIR/deletions"
+}
 copy_job() {
   local m
   . "$RUN_DIR/engine"
@@ -73,11 +89,16 @@ copy_job() {
     done
     : >>"$DIR/journal"
     keep_report
+    list_deletions
     sort -zu -o "$KEPT_DIR/roots" -- "$DIR"/m*/to "$(compgen -G "$KEPT_DIR/roots" || echo /dev/null)"
     echo "$FILES $BYTES" >"$DIR/planned.new"
     mv "$DIR/planned.new" "$DIR/planned"
   fi
   read -r FILES BYTES <"$DIR/planned"
+  local entries bytes digest
+  read -r entries bytes digest <"$DIR/deletions"
+  # What is deleted was seen before, by its digest, or need not be.
+  if [[ $PLAN_ONLY == true || $entries != 0 && $MAY_DELETE != @(all|"$digest") ]]; then job_end held '' ''; fi
   copy_all
 }
 start_job copy copy_job

@@ -27,5 +27,9 @@ if [[ $stage == @(copying|verifying) ]]; then
   fi
   ((bytes <= total)) || bytes=$total
 fi
+more=
+if [[ $state == held ]] && read -r entries size digest <"$DIR/deletions"; then
+  more=",\"deletions\":{\"entries\":$entries,\"bytes\":$size,\"digest\":\"$digest\"}"
+fi
 js "$message"
-answer "{\"state\":\"$state\",\"stage\":\"$stage\",\"filesDone\":$done,\"filesTotal\":$files,\"bytesDone\":$bytes,\"bytesTotal\":$total,\"message\":$REPLY}"
+answer "{\"state\":\"$state\",\"stage\":\"$stage\",\"filesDone\":$done,\"filesTotal\":$files,\"bytesDone\":$bytes,\"bytesTotal\":$total,\"message\":$REPLY$more}"

@@ -54,7 +54,7 @@ job_begin() {
   for group in "$DIR"/m*; do [[ ! -d $group ]] || COUNT=$((COUNT + 1)); done
 }
 progress() { echo "$1 $2 $3 $4 $5" >>"$DIR/progress"; }
-# States: done, failed (start it again and it goes on), refused (starting again does not help).
+# States: done, held (somebody has to see the plan first), failed (start it again and it goes on), refused (that does not help).
 job_end() {
   local to=result
   # Of a worker: the job ends with it when all have stopped.

@@ -59,6 +59,11 @@ describe('the commands', () => {
       operator,
       [`resolve ${ID} retry --reason '…'`, `resolve ${ID} undo --reason '…'`, `resolve ${ID} abort --reason '…'`],
     ],
+    [
+      'what would be deleted',
+      { ...operator, choices: ['delete', 'keep'], deletions: { entries: 3, bytes: 8, digest: 'd' } },
+      [`report ${ID} --action delete`, `resolve ${ID} delete --reason '…'`, `resolve ${ID} keep --reason '…'`],
+    ],
     ['an approval', approval, [`approve ${ID} --reason '…'`, `reject ${ID} --reason '…'`]],
     ['another run', lease, ['watch rollback-d-bp1other']],
     ['the end of a pause', pause, [`resume ${ID}`]],

@@ -75,6 +75,8 @@ describe('a rollback', () => {
     [{ include: ['*.jpg'] }, '--include: nothing is brought back without --path'],
     [{ delete: true }, '--delete: nothing is brought back without --path'],
     [{ exclude: [''], path: ['/data'] }, '--exclude: ""'],
+    [{ deleteUnseen: true, path: ['/data'] }, '--delete-unseen: nothing is deleted without --delete'],
+    [{ delete: true, path: ['/data'], onFailure: 'undo' }, '--delete: shows first what would be deleted and waits'],
   ])('refuses %j', (flags, line) => {
     expect(faults(() => rollbackInput({ ...good, ...flags }, asker))).toEqual([expect.stringContaining(line)]);
   });
