@@ -262,9 +262,7 @@ export class RollbackClient {
   async status(id: string): Promise<RunStatus> {
     const view = await this.view(id);
     if (view.status !== undefined) return view.status;
-    throw new ClientError('noWorker', `${view.workflowId}: ${view.statusUnavailable ?? 'no status'}`, {
-      workflowId: view.workflowId,
-    });
+    throw unanswered(view);
   }
 
   /** Newest first. */
@@ -323,18 +321,24 @@ export class RollbackClient {
 
   /** Looks into the copy of a run that waits for a selection. Changes nothing. */
   async look(id: string, request: LookRequest): Promise<LookResult> {
-    const view = await this.view(id);
-    const { waitingFor } = view.status ?? {};
-    if (view.execution !== 'running' || (view.status !== undefined && waitingFor?.kind !== 'selection')) {
-      throw new ClientError(
-        'refused',
-        `${view.workflowId} does not wait for a selection: there is no copy to look into`,
-        {
-          workflowId: view.workflowId,
-        },
-      );
-    }
+    const { view } = await this.waitingForSelection(id);
     return this.update<LookResult>(view, UPDATE.look, parse(lookSchema, request), LOOK_DEADLINE_MS);
+  }
+
+  /** What a run that waits for a selection was started for. */
+  async offered(id: string): Promise<readonly string[]> {
+    return (await this.waitingForSelection(id)).paths;
+  }
+
+  private async waitingForSelection(id: string): Promise<{ view: RunView; paths: readonly string[] }> {
+    const view = await this.view(id);
+    const { workflowId, status, execution } = view;
+    if (execution === 'running' && status === undefined) throw unanswered(view);
+    if (execution === 'running' && status?.waitingFor?.kind === 'selection') {
+      return { view, paths: status.waitingFor.paths };
+    }
+    const why = `${workflowId} does not wait for a selection: there is no copy to look into`;
+    throw new ClientError('refused', why, { workflowId });
   }
 
   async resume(id: string, request: PauseRequest): Promise<RunView> {
@@ -377,9 +381,7 @@ export class RollbackClient {
     const { workflowId, runId } = view;
     if (view.execution !== 'running') throw endedAlready(view, update);
     // Without a worker the update would be kept for one that starts later, when nobody expects it any more.
-    if (view.status === undefined) {
-      throw new ClientError('noWorker', `${workflowId}: ${view.statusUnavailable ?? 'no status'}`, { workflowId });
-    }
+    if (view.status === undefined) throw unanswered(view);
     const handle = this.temporal.workflow.getHandle(workflowId, runId);
     const send = async () => {
       try {
@@ -466,7 +468,7 @@ export class RollbackClient {
       status: async () => {
         const seen = await view();
         if (seen.status !== undefined) return seen.status;
-        throw new ClientError('noWorker', `${workflowId}: ${seen.statusUnavailable ?? 'no status'}`, { workflowId });
+        throw unanswered(seen);
       },
       cancel: async () => {
         await this.call(() => this.temporal.workflow.getHandle(workflowId, runId).cancel());
@@ -674,6 +676,9 @@ function sameWork(running: unknown, input: RollbackInput | SyncInput): boolean {
     canonical({ ...(value as object), requestedBy: undefined, expectedPlanHash: undefined });
   return work(running) === work(input);
 }
+
+const unanswered = ({ workflowId, statusUnavailable }: RunView): ClientError =>
+  new ClientError('noWorker', `${workflowId}: ${statusUnavailable ?? 'no status'}`, { workflowId });
 
 function endedAlready({ workflowId, execution }: RunSummary, update: string): ClientError {
   return new ClientError('refused', `${workflowId} has ended already (${execution}): nothing to ${update}`, {

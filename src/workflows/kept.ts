@@ -4,9 +4,9 @@
  */
 import { type ReadReportInput, type ReportPage, readReportSchema } from '../contract/report.ts';
 import { parseInput } from './input.ts';
-import { looks } from './policies.ts';
+import { reads } from './policies.ts';
 
 export async function readReport(request: ReadReportInput): Promise<ReportPage> {
   const input = parseInput(readReportSchema, request);
-  return looks.readReport.executeWithOptions({ summary: `Page ${input.page} of the report` }, [input]);
+  return reads.readReport.executeWithOptions({ summary: `Page ${input.page} of the report` }, [input]);
 }

@@ -9,7 +9,7 @@ type Acts = ActivityInterfaceFor<Activities>;
 
 /**
  * Looks only, with a human or a runbook waiting for the answer: three tries ride out a blip, then the reason is shown. 90
- * seconds an attempt leave room for the guest's look at the paths.
+ * seconds an attempt leave room for a script in the guest that looks at paths.
  */
 export const reads: Acts = proxyActivities<Activities>({
   startToCloseTimeout: '90s',
@@ -82,13 +82,6 @@ export const scripts: Acts = proxyActivities<Activities>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '20s',
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 6 },
-});
-
-/** A look into the copy, while somebody waits for the answer on a terminal. */
-export const looks: Acts = proxyActivities<Activities>({
-  startToCloseTimeout: '3m',
-  heartbeatTimeout: '20s',
-  retry: { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 },
 });
 
 /** A hook: a day and what it takes to see its end. Started once whatever is tried again; six tries ride out an agent that restarts. */

@@ -17,7 +17,7 @@ import { notOffered } from '../domain/chosen-mounts.ts';
 import type { InBoot, Mounts } from './bring-back.ts';
 import { failureText } from './failure-text.ts';
 import { parsed, refuseUnless } from './operator.ts';
-import { looks } from './policies.ts';
+import { reads } from './policies.ts';
 import type { Run } from './run.ts';
 
 export const selectUpdate = defineUpdate<RunStatus, [ChoiceRequest]>(UPDATE.select);
@@ -66,7 +66,7 @@ export async function awaitSelection(
       taken += 1;
       const look = parsed(lookSchema, argument);
       try {
-        return await looks.lookIntoCopy.executeWithOptions(
+        return await reads.lookIntoCopy.executeWithOptions(
           { summary: `Look into the copy: ${look.what} ${look.path}` },
           [{ ...guest, mounts, ...look }],
         );

@@ -8,9 +8,6 @@ import type { EcsRegion } from '../../src/cloud/port.ts';
 /** Path below /data (`.` is /data itself) → all that a copy can get wrong, in one readable line. */
 export type Manifest = ReadonlyMap<string, string>;
 
-/** What was replaced is kept aside there, and the receipt says so: no leftover, and none of what is compared. */
-const ASIDE = /\/\.ecs-rollback-[^/]+\.aside(\/|$)/;
-
 export class Guest {
   readonly #ecs: EcsRegion;
   readonly #instanceId: string;
@@ -75,9 +72,10 @@ export class Guest {
   /** What a run may have left: one readable line each. */
   async leftovers(): Promise<string[]> {
     const script = await readFile(new URL('../../local/shop/leftovers.sh', import.meta.url), 'utf8');
+    // What was replaced is kept aside, and the receipt says so: no leftover.
     const folders =
-      '\n[ ! -d /run/ecs-rollback ] || find /run/ecs-rollback -mindepth 1\nfind /data -name "*ecs-rollback*"\n';
-    return (await this.run(script + folders)).split('\n').filter((line) => line !== '' && !ASIDE.test(line));
+      '\n[ ! -d /run/ecs-rollback ] || find /run/ecs-rollback -mindepth 1\nfind /data -name "*ecs-rollback*" ! -name "*.aside"\n';
+    return (await this.run(script + folders)).split('\n').filter((line) => line !== '');
   }
 }
 
@@ -133,9 +131,8 @@ export function below(manifest: Manifest, paths: readonly string[]): Record<stri
   return Object.fromEntries([...manifest].filter(([path]) => isBelow(path, paths)));
 }
 
-/** Without what the run keeps aside. */
 export function notBelow(manifest: Manifest, paths: readonly string[]): Record<string, string> {
-  return Object.fromEntries([...manifest].filter(([path]) => !isBelow(path, paths) && !ASIDE.test(path)));
+  return Object.fromEntries([...manifest].filter(([path]) => !isBelow(path, paths)));
 }
 
 function isBelow(path: string, paths: readonly string[]): boolean {

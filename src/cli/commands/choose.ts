@@ -1,5 +1,4 @@
 /** The commands around a run that waits for a selection: browse, find and diff look into its mounted copy, select chooses. */
-import type { RollbackClient } from '../../client.ts';
 import { guestPathSchema } from '../../contract/rollback.ts';
 import { type LookRequest, type LookResult, type LookVerdict, lookSchema } from '../../contract/selection.ts';
 import { formatBytes } from '../durations.ts';
@@ -57,7 +56,8 @@ async function look(
 ): Promise<ExitCode> {
   const { world } = context;
   return withClient(flags, async (client) => {
-    const path = asked.path ?? (await firstPath(client, id));
+    // What the run was started for, when the person names no folder.
+    const path = asked.path ?? (await client.offered(id))[0];
     const request = lookSchema.safeParse({
       ...asked,
       path,
@@ -76,17 +76,16 @@ async function look(
     const typed = typedWith(world, flags);
     for (const text of lookLines(seen)) world.stdout.write(`${text}\n`);
     if (seen.next !== undefined) {
-      const words = [asked.what, id, asked.pattern ?? path, ...(asked.what === 'find' ? ['--below', path] : [])];
+      const words = [
+        asked.what,
+        id,
+        asked.pattern ?? request.data.path,
+        ...(asked.what === 'find' ? ['--below', request.data.path] : []),
+      ];
       world.stdout.write(`There is more: \`${typed([...words, '--after', seen.next].map(shellWord).join(' '))}\`\n`);
     }
     return EXIT.done;
   });
-}
-
-/** What the run was started for, when the person names no folder. */
-async function firstPath(client: RollbackClient, id: string): Promise<string> {
-  const waiting = (await client.view(id)).status?.waitingFor;
-  return waiting?.kind === 'selection' ? (waiting.paths[0] ?? '') : '/nowhere';
 }
 
 const VERDICT: Record<LookVerdict, string> = {

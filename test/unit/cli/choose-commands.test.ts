@@ -1,5 +1,6 @@
 /** browse, diff, find, select: what is sent, and what is shown. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ClientError } from '../../../src/client.ts';
 import type { LookResult } from '../../../src/contract/selection.ts';
 import { fakeClient, finished } from './fake-client.ts';
 import { DISK, sampleStatus, sampleView, USER } from './samples.ts';
@@ -20,7 +21,13 @@ const seen: LookResult = {
   ],
   next: 'a b',
 };
-const client = () => fakeClient({ view: () => waits, look: () => seen, select: () => waits });
+const client = () =>
+  fakeClient({
+    view: () => waits,
+    offered: ['/data/uploads', '/data/orders'],
+    look: () => seen,
+    select: () => waits,
+  });
 
 describe('a look', () => {
   it('goes into what the run was started for, unless a folder is named', async () => {
@@ -46,6 +53,17 @@ describe('a look', () => {
     expect(exit).toBe(0);
     expect(fake.sent.find(({ verb }) => verb === 'look')?.args).toEqual([DISK, request]);
     expect(JSON.parse(stdout)).toMatchObject({ command: args[0], entries: [{}, {}], next: 'a b' });
+  });
+
+  it('says so when the run does not wait for one, with or without a folder', async () => {
+    const refusal = new ClientError('refused', 'it does not wait for a selection');
+    fakeClient({ offered: refusal, look: refusal });
+    for (const folder of [[], ['/data']]) {
+      expect(await finished(['browse', DISK, ...folder])).toMatchObject({
+        exit: 3,
+        stderr: expect.stringContaining('does not wait for a selection'),
+      });
+    }
   });
 
   it('refuses a relative folder before anything is sent', async () => {
