@@ -299,8 +299,9 @@ async function showDeletions(
   summary: Summary,
   guest: InBoot,
   mounts: Mounts,
-  { paths: _, choose: __, withoutSerial: ___, deleteUnseen, ...wanted }: SyncSelection,
+  selection: SyncSelection,
 ): Promise<Wanted> {
+  const { paths: _, choose: __, withoutSerial: ___, deleteUnseen, ...wanted } = selection;
   if (wanted.delete !== true) return wanted;
   if (deleteUnseen === true) return { ...wanted, deletions: 'all' };
   await startCopy(run, summary('Plan the copy, to see what it would delete'), guest, mounts, {
