@@ -3,6 +3,7 @@
  * no signature and is documented in README.md. Bad input is answered with one line that names the field.
  */
 import type { ServerResponse } from 'node:http';
+import type { Region } from './engine/region.ts';
 import { splitTarget } from './protocol/signature.ts';
 import { createScene, defaultScene, SCENE_FILE_SYSTEMS } from './scene.ts';
 import type { Simulator } from './server.ts';
@@ -229,7 +230,9 @@ const routes: Record<string, Route> = {
     // As another product of the cloud would: TagResources refuses keys of the system.
     const scalingGroupId = fields.text('scalingGroupId', '-');
     const startedAt = fields.text('startedAt', instance.startedAt);
+    const osType = osTypeOf(region, fields, instance.osType);
     fields.end();
+    instance.osType = osType;
     if (offline !== undefined) instance.agentOffline = offline;
     if (ignoresShutdown !== undefined) {
       instance.ignoresShutdown = ignoresShutdown;
@@ -344,6 +347,7 @@ const routes: Record<string, Route> = {
     const known = SCENE_FILE_SYSTEMS.find((name) => name === fileSystem);
     if (known === undefined) throw new BadRequest(`fileSystem is one of ${SCENE_FILE_SYSTEMS.join(', ')}`);
     const options = {
+      osType: osTypeOf(region, fields, defaultScene.osType),
       fileSystem: known,
       name: fields.text('name', defaultScene.name),
       dataSizeGiB: fields.number('dataSizeGiB') ?? defaultScene.dataSizeGiB,
@@ -355,6 +359,15 @@ const routes: Record<string, Route> = {
     return await createScene(region, options);
   },
 };
+
+function osTypeOf(region: Region, fields: Fields, otherwise: 'linux' | 'windows'): 'linux' | 'windows' {
+  const osType = fields.text('osType', otherwise);
+  if (osType !== 'linux' && osType !== 'windows') throw new BadRequest('osType is linux or windows');
+  if (osType === 'windows' && region.dataPlane.kind !== 'none') {
+    throw new BadRequest('instances with Windows need data plane none: the others run Linux only');
+  }
+  return osType;
+}
 
 function matchOf(fields: Fields): Record<string, string> {
   const match = fields.object('match');

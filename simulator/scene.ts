@@ -12,6 +12,7 @@ export interface SceneOptions {
   readonly name: string;
   readonly dataSizeGiB: number;
   readonly category: string;
+  readonly osType: 'linux' | 'windows';
   /** `false`: the data disk stays blank. */
   readonly format: boolean;
   /** Debian packages on a third disk, unpacked below `packagesMount`. */
@@ -19,6 +20,7 @@ export interface SceneOptions {
 }
 
 export const defaultScene: SceneOptions = {
+  osType: 'linux',
   fileSystem: 'ext4',
   name: 'web-1',
   dataSizeGiB: 20,
@@ -118,7 +120,7 @@ mountpoint -q ${packagesMount} || mount ${packagesMount}
 mountpoint -q ${packagesMount}
 `;
 
-/** Makes one Linux instance with a system disk and a data disk, boots it and waits for its agent. */
+/** Makes one instance with a system disk and a data disk, boots it and waits for its agent. */
 export async function createScene(region: Region, options: SceneOptions): Promise<Scene> {
   const now = isoSeconds(Date.now());
   const instance: InstanceState = {
@@ -133,8 +135,8 @@ export async function createScene(region: Region, options: SceneOptions): Promis
     instanceType: 'ecs.g7.large',
     cpu: 2,
     memoryMiB: 8192,
-    osType: 'linux',
-    osName: 'Debian 12 64 bit',
+    osType: options.osType,
+    osName: options.osType === 'windows' ? 'Windows Server 2022 Datacenter 64 bit' : 'Debian 12 64 bit',
     keyPairName: '',
     autoReleaseTime: '',
     createdAt: now,
@@ -148,7 +150,9 @@ export async function createScene(region: Region, options: SceneOptions): Promis
     invocationCount: 0,
     lastInvokedAt: '',
   };
-  const system = newDisk(region, 'system', 'cloud_essd', 20, `${options.name}-system`);
+  // The least that the service gives each of them.
+  const systemSizeGiB = options.osType === 'windows' ? 40 : 20;
+  const system = newDisk(region, 'system', 'cloud_essd', systemSizeGiB, `${options.name}-system`);
   const data = newDisk(region, 'data', options.category, options.dataSizeGiB, `${options.name}-data`);
   system.attachment = { instanceId: instance.id, device: '/dev/xvda', attachedAt: now };
   data.attachment = { instanceId: instance.id, device: '/dev/xvdb', attachedAt: now };

@@ -378,7 +378,8 @@ const runCommand: Handler = (call) => {
   const workingDir = p.text('WorkingDir') ?? '';
   if (workingDir.length > 200)
     throw invalidParameter('WorkingDir', 'at most 200 characters', 'InvalidParameter.WorkingDir');
-  const username = p.text('Username') ?? 'root';
+  const windows = type !== 'RunShellScript';
+  const username = p.text('Username') ?? (windows ? 'System' : 'root');
   if (username.length > 255) throw new ApiError('Username.ExceedLimit', 403, 'The user name exceeds 255 characters.');
   const name = p.text('Name') ?? '';
   if (name.length > 128) throw invalidParameter('Name', 'at most 128 characters');
@@ -398,7 +399,6 @@ const runCommand: Handler = (call) => {
   const parameters = parametersOf(call, script.toString());
   const tags = tagsOf(call, 20, 64);
   const ids = targets(call, 100, 'InstanceIds.ExceedLimit');
-  const windows = type !== 'RunShellScript';
   for (const id of ids) {
     if ((findInstance(call, id).osType === 'windows') !== windows) {
       throw new ApiError('InvalidInstance.NotMatch', 400, `Command type ${type} does not fit the system of "${id}".`);
@@ -416,7 +416,7 @@ const runCommand: Handler = (call) => {
     parameters,
     type,
     timeoutSeconds: Math.max(10, timeout),
-    workingDir: workingDir === '' ? (username === 'root' ? '/root' : `/home/${username}`) : workingDir,
+    workingDir: workingDir === '' ? homeOf(username, windows) : workingDir,
     username,
     createdAt: isoSeconds(Date.now()),
     tags,
@@ -429,6 +429,12 @@ const runCommand: Handler = (call) => {
   launch(region, invocation);
   return { CommandId: invocation.commandId, InvokeId: invocation.id };
 };
+
+/** Where a command runs that names no folder. */
+function homeOf(username: string, windows: boolean): string {
+  if (windows) return String.raw`C:\Windows\System32`;
+  return username === 'root' ? '/root' : `/home/${username}`;
+}
 
 const sendFile: Handler = (call) => {
   const { p, region } = call;

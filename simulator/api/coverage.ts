@@ -97,6 +97,7 @@ export function renderCoverage(): string {
     '## Not modelled',
     '',
     '- Permissions (RAM), quotas of the account, billing; one access key with all rights. An STS token is accepted unread.',
+    '- Windows guests beyond their API: an instance with `OSType` windows takes RunPowerShellScript and RunBatScript in data plane `none` only, where nothing is executed.',
     '- More than one region in one process; networks, images, security groups; instances are made by scenes, not by RunInstances.',
     '- Subscription (`PrePaid`) resources, regional and local disks, attaching one disk to several instances at once.',
     '- Snapshot-consistent groups, archiving and copying of snapshots, what automatic snapshot policies do.',

@@ -5,9 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import { activityInfo, heartbeat } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import { CloudError } from '../cloud/errors.ts';
 import type { Ecs } from '../cloud/port.ts';
 import type { Poller } from '../cloud/poller.ts';
-import type { Invocation } from '../cloud/types.ts';
+import type { Instance, Invocation } from '../cloud/types.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { guestScript, parseAnswer } from '../guest/assemble.ts';
 import type {
@@ -26,6 +27,7 @@ export interface GuestRef {
   readonly regionId: string;
   readonly instanceId: string;
 }
+type OsType = Instance['osType'];
 
 /** The service's own names for "the script did not start" (`ErrorCode` of an invocation result). */
 const NEVER_RAN = new Set([
@@ -55,9 +57,9 @@ interface Delivered {
   readonly nextDelivery: number;
 }
 
-function assembled<N extends ScriptName>(name: N, input: GuestScripts[N]['input']): string {
+function assembled<N extends ScriptName>(name: N, input: GuestScripts[N]['input'], osType: OsType): string {
   try {
-    return guestScript(name, input);
+    return guestScript(name, input, osType);
   } catch (error) {
     if (error instanceof RangeError) throw refuse(ACTIVITY_FAILURE.invalid, error.message);
     throw error;
@@ -67,19 +69,35 @@ function assembled<N extends ScriptName>(name: N, input: GuestScripts[N]['input'
 export type GuestRunner = ReturnType<typeof createGuestRunner>;
 
 export function createGuestRunner(ecs: Ecs, poller: Poller) {
+  /** An instance keeps its system until its system disk is replaced; then the service refuses the command. */
+  const osTypes = new Map<string, OsType>();
+
+  async function osTypeOf({ regionId, instanceId }: GuestRef): Promise<OsType> {
+    const known = osTypes.get(instanceId);
+    if (known !== undefined) return known;
+    const osType = (await ecs.region(regionId).instances([instanceId])).get(instanceId)?.osType;
+    if (osType !== undefined) osTypes.set(instanceId, osType);
+    return osType ?? 'linux';
+  }
+
   async function deliver(
     ref: GuestRef,
     name: ScriptName,
-    script: string,
+    { script, osType }: { script: string; osType: OsType },
     delivery: { token: string; number: number },
     { timeoutSeconds, progress, giveUp }: RunOptions,
   ) {
-    const invocationId = await ecs.region(ref.regionId).runScript({
+    const sent = ecs.region(ref.regionId).runScript({
       instanceId: ref.instanceId,
+      osType,
       name: `ecs-rollback-${name}`,
       script,
       timeoutSeconds,
       clientToken: delivery.token,
+    });
+    const invocationId = await sent.catch((error: unknown) => {
+      if (error instanceof CloudError && error.code === 'InvalidInstance.NotMatch') osTypes.delete(ref.instanceId);
+      throw error;
     });
     return waitFor(
       poller,
@@ -111,7 +129,8 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
     input: GuestScripts[N]['input'],
     options: RunOptions,
   ): Promise<GuestScripts[N]['result']> {
-    const script = assembled(name, input);
+    const osType = await osTypeOf(ref);
+    const command = { script: assembled(name, input, osType), osType };
     const { workflowExecution, activityId, heartbeatDetails } = activityInfo();
     const effect = options.look === true ? randomUUID() : `${workflowExecution?.runId}/${activityId}/${name}`;
     // An attempt whose reply was lost finds its invocation by the token; one that ended badly is followed by another.
@@ -119,7 +138,7 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
       const invocation = await deliver(
         ref,
         name,
-        script,
+        command,
         { token: clientToken(effect, String(delivery)), number: delivery },
         options,
       );

@@ -91,7 +91,7 @@ export function planningActivities(ecs: Ecs, guest: GuestRunner, options: { gues
     disk: Disk | undefined,
     instance: Instance | undefined,
   ): Promise<Pick<Observed, 'guest' | 'paths' | 'guestSilence'>> {
-    if (instance?.status !== 'Running' || instance.osType !== 'linux' || disk === undefined || disk.serial === '') {
+    if (instance?.status !== 'Running' || disk === undefined || disk.serial === '') {
       return {};
     }
     const ref = { regionId: input.regionId, instanceId: instance.id, originalSerial: disk.serial };

@@ -79,9 +79,11 @@ export interface EcsRegion {
   stopInstance(instanceId: string, options: { force: boolean }): Promise<void>;
   startInstance(instanceId: string): Promise<void>;
 
-  /** Runs a script as root; returns the invocation's id. The script must be at most 24 KB after Base64. */
+  /** Runs a script as root (Windows: as System); returns the invocation's id. The script must be at most 24 KB after Base64. */
   runScript(request: {
     instanceId: string;
+    /** Default: `linux`. The service refuses what does not fit the instance's system. */
+    osType?: Instance['osType'];
     name: string;
     script: string;
     timeoutSeconds: number;

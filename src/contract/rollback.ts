@@ -17,20 +17,38 @@ import { type Approval, approvalPolicySchema, type WaitingFor } from './operator
  */
 export const conflictPolicySchema = z.enum(['newer-wins', 'keep-live', 'take-b', 'both']);
 
-/** As the guest sees it: absolute, no `.` or `..` parts, not the root itself. At most 4,095 bytes (Linux PATH_MAX). */
+/** Begins with a drive letter, such as `D:\\data\\uploads`; slashes do as well. */
+export const isWindowsPath = (path: string): boolean => /^[a-z]:[\\/]/i.test(path);
+
+/** Of a Windows path only, whose parts backslashes separate, too. */
+const windowsPartsOf = (path: string): string[] => (isWindowsPath(path) ? path.slice(3).split(/[\\/]/) : []);
+const RESERVED_ON_WINDOWS = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$/i;
+
+/**
+ * As the guest sees it, of Linux or of Windows: absolute, no `.` or `..` parts, not the root itself. At most 4,095 bytes
+ * (Linux PATH_MAX).
+ */
 export const guestPathSchema = z
   .string()
   .max(4095, 'is longer than 4,095 characters')
   .refine(
-    (path) => path.startsWith('/'),
-    'is not an absolute path: write it as the guest sees it, such as /data/uploads',
+    (path) => path.startsWith('/') || isWindowsPath(path),
+    String.raw`is not an absolute path: write it as the guest sees it, such as /data/uploads or D:\data\uploads`,
   )
   .refine((path) => !path.includes('\0'), 'contains a NUL character')
   .refine(
-    (path) => !path.split('/').some((part) => part === '.' || part === '..'),
+    (path) => !path.split(isWindowsPath(path) ? /[\\/]/ : '/').some((part) => part === '.' || part === '..'),
     'has a "." or ".." part: write the path without it',
   )
-  .refine((path) => /[^/]/.test(path), 'is the root directory: name the directories to bring back');
+  .refine(
+    (path) => (isWindowsPath(path) ? windowsPartsOf(path).some((part) => part !== '') : /[^/]/.test(path)),
+    'is the root directory: name the directories to bring back',
+  )
+  .refine(
+    (path) =>
+      !windowsPartsOf(path).some((part) => /[<>:"|?*\p{Cc}]|[ .]$/u.test(part) || RESERVED_ON_WINDOWS.test(part)),
+    'has a part that is no name on Windows',
+  );
 
 export const selectedPathsSchema = z
   .array(guestPathSchema)

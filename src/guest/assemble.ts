@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
+import { powershellScript } from './powershell.ts';
 import type { ScriptAnswer, ScriptName } from './scripts.ts';
 
 /** What a script is made of, in order: files in `scripts/`. */
@@ -58,13 +59,7 @@ const UNPACK_FAILED = JSON.stringify({
 
 const base64Length = (bytes: number) => Math.ceil(bytes / 3) * 4;
 
-/**
- * The text of a script for `RunCommand`, at most 24 KB after Base64; `input` as `GuestScripts` has it.
- * Throws a RangeError that names the largest field when the input does not fit.
- */
-export function guestScript(name: ScriptName, input: object): string {
-  const blob = Buffer.from(JSON.stringify(input), 'utf8').toString('base64');
-  const script = `#!/bin/bash
+const bashScript = (name: ScriptName, blob: string): string => `#!/bin/bash
 # ecs-rollback, guest script ${name}
 INPUT_B64='${blob}'
 SCRIPT=$(base64 -d <<'PACKED' | gzip -dc
@@ -74,6 +69,14 @@ PACKED
 [ -n "$SCRIPT" ] || { echo '${UNPACK_FAILED}'; exit 0; }
 eval "$SCRIPT"
 `;
+
+/**
+ * The text of a script for `RunCommand`, bash or PowerShell, at most 24 KB after Base64; `input` as `GuestScripts` has it.
+ * Throws a RangeError that names the largest field when the input does not fit, or the script that has no twin for Windows.
+ */
+export function guestScript(name: ScriptName, input: object, osType: 'linux' | 'windows' = 'linux'): string {
+  const blob = Buffer.from(JSON.stringify(input), 'utf8').toString('base64');
+  const script = osType === 'windows' ? powershellScript(name, blob) : bashScript(name, blob);
   const size = base64Length(Buffer.byteLength(script));
   if (size > MAX_BASE64_BYTES) {
     const fields = Object.entries(input).map(([field, value]) => ({

@@ -40,14 +40,14 @@ export interface FileSystemPair {
   /** Partition number, 0 for a file system on the whole disk. */
   readonly partition: number;
   readonly fsType: string;
-  /** Of the original; the recovery disk's has the same, but for Btrfs. */
+  /** Of the original; the recovery disk's has the same, but for Btrfs. Of NTFS the serial number of the volume. */
   readonly fsUuid: string;
   /** On a logical volume: `group/volume` as the original's are named, and the id that the copy's has, too. */
   readonly volume?: string;
   readonly volumeUuid?: string;
   /** On Btrfs: what of it the original has mounted, as a path from its top, such as `/@home`. */
   readonly subvolume?: string;
-  /** Stable link below /dev/disk/by-id of the recovery disk's partition. */
+  /** Stable link below /dev/disk/by-id of the recovery disk's partition; on Windows `serial:SERIAL/partition:N`. */
   readonly recoveryDevice: string;
   /** Where the original's file system is mounted. */
   readonly originalMount: string;
@@ -72,7 +72,7 @@ export interface MountResult {
 
 /** A moment of the guest's own clock, of one boot. */
 export interface BootRef {
-  /** Changes with every boot (`/proc/sys/kernel/random/boot_id`). */
+  /** Changes with every boot (`/proc/sys/kernel/random/boot_id`; on Windows a registry key that no boot outlives). */
   readonly bootId: string;
   /** Seconds since 1970 with fraction, as text: nothing of this boot was written earlier. */
   readonly bootedAt: string;
@@ -146,12 +146,14 @@ export interface LookAroundInput {
   readonly hooks: ReadonlyArray<{ readonly at: HookPoint; readonly command: string; readonly user: string }>;
 }
 export interface LookAroundResult {
-  /** As `uname -s` has it. */
+  /** As `uname -s` has it; `Windows`. */
   readonly kernel: string;
-  /** `PRETTY_NAME` of os-release; empty when there is none. */
+  /** `PRETTY_NAME` of os-release; empty when there is none. On Windows its caption and version. */
   readonly os: string;
-  /** Such as `5.2`. */
+  /** Such as `5.2`; empty on Windows. */
   readonly bash: string;
+  /** On Windows, such as `5.1`. */
+  readonly powershell?: string;
   /** What steps 6 and 7 need and the guest has not. */
   readonly missingTools: readonly string[];
   readonly canFreeze: boolean;

@@ -620,7 +620,7 @@ function createRegion(regionId: string, options: EcsOptions, source: CredentialS
           client.runCommandWithOptions(
             new models.RunCommandRequest({
               regionId,
-              type: 'RunShellScript',
+              type: request.osType === 'windows' ? 'RunPowerShellScript' : 'RunShellScript',
               instanceId: [request.instanceId],
               name: request.name,
               commandContent: content,

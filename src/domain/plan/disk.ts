@@ -79,7 +79,7 @@ export function toGrow(input: RollbackInput, seen: Observed): ToGrow {
   const { disk, snapshot, instance } = seen;
   const grown = disk !== undefined && snapshot !== undefined && disk.sizeGiB > snapshot.sourceDiskSizeGiB;
   const runs = startsAfterReset(input.powerAfter, isRunning(seen));
-  return { disk: grown, guest: grown && runs && instance?.osType === 'linux' && disk.serial !== '' };
+  return { disk: grown, guest: grown && runs && instance !== undefined && disk.serial !== '' };
 }
 
 /** What the reset means for this disk. */

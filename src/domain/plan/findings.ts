@@ -68,6 +68,7 @@ export const PLAN_CODES = [
   'RecoveryDiskNotChecked',
   // The guest.
   'WindowsGuest',
+  'WindowsUnsupported',
   'SyncNeedsRunningInstance',
   'AgentNotInstalled',
   'AgentOffline',
@@ -99,6 +100,13 @@ export type Field =
   | 'snapshotId'
   | 'instanceId'
   | 'sync.paths'
+  | 'sync.conflictPolicy'
+  | 'sync.include'
+  | 'sync.exclude'
+  | 'sync.delete'
+  | 'sync.into'
+  | 'sync.choose'
+  | 'sync.withoutSerial'
   | 'powerAfter'
   | 'snapshotMode'
   | 'freezeFileSystems'

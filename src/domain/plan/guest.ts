@@ -3,10 +3,13 @@ import type { Instance } from '../../cloud/types.ts';
 import type { PlanFinding, RollbackInput, SyncInput } from '../../contract/rollback.ts';
 import type { LookAroundResult } from '../../guest/scripts.ts';
 import { modeOf } from '../steps.ts';
+import { toGrow } from './disk.ts';
 import { blocker, type PlanCode, warning } from './findings.ts';
 import { couldNotRead, isRunning, type Observed } from './observed.ts';
+import { checkPathForms, checkWindows, foreignPaths } from './windows.ts';
 
-const OLDEST_BASH = [4, 2] as const;
+const OLDEST_BASH = '4.2';
+const OLDEST_POWERSHELL = '5.1';
 const LITTLE = 0.05;
 const LITTLE_STATE_BYTES = 64 * 1024 ** 2;
 const MIB = 1024 ** 2;
@@ -28,7 +31,7 @@ export function* checkGuestOfRollback(input: RollbackInput, seen: Observed): Gen
     // Of an instance that is stopped and stays so none is run.
     hooks: hasHooks(input) && (isRunning(seen) || input.powerAfter === 'running'),
   };
-  yield* checkGuest(instance, needs, input.powerAfter === 'running', seen);
+  yield* checkGuest(instance, input, needs, seen);
   yield* checkHooks(seen);
   if (seen.guest !== undefined) yield* checkStacks(seen.guest, input.diskId);
   if (needs.freeze) yield* checkFreeze(instance, input.diskId, seen);
@@ -36,22 +39,22 @@ export function* checkGuestOfRollback(input: RollbackInput, seen: Observed): Gen
 
 export function* checkGuestOfSync(input: SyncInput, seen: Observed): Generator<PlanFinding> {
   if (seen.instance === undefined) return;
-  yield* checkGuest(seen.instance, { sync: true, freeze: false, hooks: hasHooks(input) }, false, seen);
+  yield* checkGuest(seen.instance, input, { sync: true, freeze: false, hooks: hasHooks(input) }, seen);
   yield* checkHooks(seen);
 }
 
 const hasHooks = ({ hooks }: RollbackInput | SyncInput): boolean => Object.keys(hooks ?? {}).length > 0;
 
-function* checkGuest(instance: Instance, needs: Needs, willBeStarted: boolean, seen: Observed): Generator<PlanFinding> {
-  if (instance.osType === 'windows' && (needs.sync || needs.hooks)) {
-    yield blocker(
-      'WindowsGuest',
-      'instanceId',
-      `instance ${instance.id} runs Windows, where this version can neither bring files back nor run hooks`,
-      'roll back without paths and hooks, and do both by hand',
-    );
-    return;
-  }
+function* checkGuest(
+  instance: Instance,
+  input: RollbackInput | SyncInput,
+  needs: Needs,
+  seen: Observed,
+): Generator<PlanFinding> {
+  const willBeStarted = 'powerAfter' in input && input.powerAfter === 'running';
+  const paths = input.sync?.paths ?? [];
+  yield* checkWindows(instance, input, 'powerAfter' in input && toGrow(input, seen).guest);
+  yield* checkPathForms(instance, paths);
   if (needs.sync && instance.status === 'Stopped' && !willBeStarted) {
     yield blocker(
       'SyncNeedsRunningInstance',
@@ -62,7 +65,10 @@ function* checkGuest(instance: Instance, needs: Needs, willBeStarted: boolean, s
   }
   const why = whyNotAsked(instance, seen);
   if (why !== undefined) yield* notAsked(instance, needs, why, seen);
-  for (const { code, message } of seen.paths ?? []) {
+  const foreign = foreignPaths(instance, paths);
+  for (const { path, code, message } of seen.paths ?? []) {
+    // Said already.
+    if (foreign.includes(path)) continue;
     yield blocker(
       codeOfPath(code),
       'sync.paths',
@@ -80,7 +86,6 @@ function* checkGuest(instance: Instance, needs: Needs, willBeStarted: boolean, s
 function whyNotAsked(instance: Instance, seen: Observed): PlanCode | 'Stopped' | undefined {
   if (seen.guest !== undefined) return undefined;
   if (seen.guestSilence !== undefined) return 'GuestNotAnswering';
-  if (instance.osType === 'windows') return 'WindowsGuest';
   if (instance.status !== 'Running') return seen.agent?.installed === false ? 'AgentNotInstalled' : 'Stopped';
   if (couldNotRead(seen, 'agent')) return 'NotReadable';
   if (seen.agent?.installed === false) return 'AgentNotInstalled';
@@ -96,7 +101,6 @@ function* notAsked(
 ): Generator<PlanFinding> {
   const reasons: Partial<Record<PlanCode | 'Stopped', string>> = {
     Stopped: `instance ${instance.id} is ${instance.status}`,
-    WindowsGuest: `instance ${instance.id} runs Windows`,
     AgentNotInstalled: `instance ${instance.id} has no Cloud Assistant agent`,
     AgentOffline: `the Cloud Assistant agent of ${instance.id} has not answered for two minutes`,
     GuestNotAnswering: `the guest of ${instance.id} was asked in vain (${seen.guestSilence})`,
@@ -146,13 +150,21 @@ const codeOfPath = (code: string): PlanCode => {
 };
 
 function* checkAbilities(instance: Instance, guest: LookAroundResult): Generator<PlanFinding> {
-  const [major = 0, minor = 0] = guest.bash.split('.').map(Number);
-  const oldBash = major < OLDEST_BASH[0] || (major === OLDEST_BASH[0] && minor < OLDEST_BASH[1]);
-  if (guest.kernel !== 'Linux' || oldBash) {
+  const windows = instance.osType === 'windows';
+  const is = `the guest of ${instance.id} is ${guest.os || guest.kernel} with`;
+  if (windows && (guest.kernel !== 'Windows' || isOlder(guest.powershell ?? '0', OLDEST_POWERSHELL))) {
     yield blocker(
       'GuestNotSupported',
       'instanceId',
-      `the guest of ${instance.id} is ${guest.os || guest.kernel} with bash ${guest.bash}; Linux with bash ${OLDEST_BASH.join('.')} or newer is needed to bring files back`,
+      `${is} PowerShell ${guest.powershell}; Windows PowerShell ${OLDEST_POWERSHELL} or newer is needed to bring files back`,
+      `install Windows Management Framework 5.1, or ${BY_HAND}`,
+    );
+  }
+  if (!windows && (guest.kernel !== 'Linux' || isOlder(guest.bash, OLDEST_BASH))) {
+    yield blocker(
+      'GuestNotSupported',
+      'instanceId',
+      `${is} bash ${guest.bash}; Linux with bash ${OLDEST_BASH} or newer is needed to bring files back`,
       BY_HAND,
     );
   }
@@ -168,10 +180,16 @@ function* checkAbilities(instance: Instance, guest: LookAroundResult): Generator
     yield warning(
       'LittleSpace',
       'instanceId',
-      `/run of the guest has ${mib(guest.stateFreeBytes)} left, where the lists of what is copied are kept`,
+      `${windows ? 'the system drive' : '/run'} of the guest has ${mib(guest.stateFreeBytes)} left, where the lists of what is copied are kept`,
       'free some of it, or name fewer files',
     );
   }
+}
+
+function isOlder(version: string, oldest: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [leastMajor = 0, leastMinor = 0] = oldest.split('.').map(Number);
+  return major < leastMajor || (major === leastMajor && minor < leastMinor);
 }
 
 function* checkFileSystems(guest: LookAroundResult, needs: Needs): Generator<PlanFinding> {

@@ -167,7 +167,7 @@ describe('a rollback', () => {
     [
       'relative path',
       { ...good, path: ['uploads'] },
-      `--path: "uploads" is not an absolute path: write it as the guest sees it, such as /data/uploads`,
+      String.raw`--path: "uploads" is not an absolute path: write it as the guest sees it, such as /data/uploads or D:\data\uploads`,
     ],
     [
       'path upwards',

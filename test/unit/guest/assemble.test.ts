@@ -42,9 +42,9 @@ describe('guestScript', () => {
   });
 
   it('has a script for every file that is not a part of others', () => {
-    const files = readdirSync(new URL('../../../src/guest/scripts/', import.meta.url)).map((file) =>
-      file.replace(/\.sh$/, ''),
-    );
+    const files = readdirSync(new URL('../../../src/guest/scripts/', import.meta.url))
+      .filter((file) => file.endsWith('.sh'))
+      .map((file) => file.replace(/\.sh$/, ''));
     expect(
       files
         .filter(

@@ -15,12 +15,15 @@ import {
   guest,
   healthy,
   instance,
+  onWindows,
   OTHER_DISK,
   OTHER_INSTANCE,
   snapshot,
   stopped,
   syncOnly,
   systemDisk,
+  windows,
+  windowsGuest,
   withoutPaths,
   withPaths,
 } from './samples.ts';
@@ -397,10 +400,35 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
   RecoveryDiskNotChecked: { severity: 'warning', seen: { offers: [] } },
   WindowsGuest: [
     {
-      seen: { instance: { ...instance, osType: 'windows' }, guest: undefined, paths: undefined },
-      unless: { input: withoutPaths, seen: { instance: { ...instance, osType: 'windows' }, guest: undefined } },
+      severity: 'warning',
+      input: onWindows(),
+      seen: windows,
+      says: /bring files back there are untried/,
+      unless: { input: withoutPaths, seen: windows },
     },
-    { input: withHook, seen: { instance: { ...instance, osType: 'windows' }, guest: undefined } },
+    {
+      severity: 'warning',
+      input: withoutPaths,
+      seen: { ...windows, disk: { ...disk, sizeGiB: 40 } },
+      says: /grow its volumes there are untried/,
+    },
+  ],
+  WindowsUnsupported: [
+    { input: onWindows({ conflictPolicy: 'both' }), seen: windows, unless: { input: onWindows(), seen: windows } },
+    ...(['newer-wins', 'keep-live', 'take-b'] as const).map((conflictPolicy) => ({
+      input: onWindows({ conflictPolicy, delete: true }),
+      seen: windows,
+      says: /deleting/,
+      unless: { input: onWindows({ conflictPolicy }), seen: windows },
+    })),
+    { input: onWindows({ include: ['*.db'] }), seen: windows, says: /include/ },
+    { input: onWindows({ exclude: ['*.db'] }), seen: windows, says: /exclude/ },
+    { input: onWindows({ into: String.raw`D:\from-b` }), seen: windows, says: /another folder/ },
+    { input: onWindows({ choose: true }), seen: windows, says: /choosing/ },
+    { input: onWindows({ withoutSerial: 'compare' }), seen: windows, says: /serial/ },
+    { input: withHook, seen: windows, says: /hooks/ },
+    // Not of Linux.
+    { input: onWindows({ choose: true }), seen: windows, unless: { input: onWindows({ choose: true }) } },
   ],
   SyncNeedsRunningInstance: {
     seen: stopped,
@@ -465,12 +493,6 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
       seen: { disk: { ...disk, serial: '' }, guest: undefined },
       says: /serial/,
     },
-    {
-      severity: 'warning',
-      input: withoutPaths,
-      seen: { instance: { ...instance, osType: 'windows' }, guest: undefined },
-      says: /Windows/,
-    },
   ],
   GuestNotAnswering: {
     seen: { guest: undefined, paths: undefined, guestSilence: 'no answer within 45 s' },
@@ -479,6 +501,12 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
   GuestNotSupported: [
     { seen: { guest: { ...guest, bash: '4.1' } }, unless: { seen: { guest: { ...guest, bash: '4.2' } } } },
     { seen: { guest: { ...guest, kernel: 'FreeBSD', os: '' } }, says: /is FreeBSD with bash/ },
+    {
+      input: onWindows(),
+      seen: { ...windows, guest: { ...windowsGuest, powershell: '4.0' } },
+      says: /is Microsoft Windows Server 2022 with PowerShell 4.0; Windows PowerShell 5.1/,
+      unless: { input: onWindows(), seen: windows },
+    },
   ],
   GuestToolMissing: [
     {
@@ -543,7 +571,17 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
   PathThroughSymlink: { seen: problem('PathThroughSymlink') },
   UnsupportedLayout: { seen: problem('UnsupportedLayout') },
   OriginalReadOnly: { seen: problem('OriginalReadOnly') },
-  PathUnusable: { seen: problem('SomethingNew') },
+  PathUnusable: [
+    { seen: problem('SomethingNew') },
+    { seen: windows, says: /^\/data\/uploads is no path of Windows, and instance i-\w+ runs Windows$/ },
+    // Said once, though the guest says it, too.
+    {
+      input: onWindows(),
+      seen: { paths: [{ path: String.raw`D:\data\uploads`, code: 'InvalidInput', message: 'no plain path' }] },
+      says: /^D:\\data\\uploads is a path of Windows, and instance i-\w+ runs Linux$/,
+      unless: { input: onWindows(), seen: windows },
+    },
+  ],
 };
 
 const plan = (input: RollbackInput | SyncInput, seen: Observed) =>

@@ -1,6 +1,6 @@
 /** A world in which nothing stands in the way; each test changes what it is about. */
 import type { Disk, Instance, Snapshot } from '../../../../src/cloud/types.ts';
-import { rollbackInputSchema, syncInputSchema } from '../../../../src/contract/rollback.ts';
+import { rollbackInputSchema, type RollbackRequest, syncInputSchema } from '../../../../src/contract/rollback.ts';
 import type { Observed } from '../../../../src/domain/plan/observed.ts';
 import type { LookAroundResult } from '../../../../src/guest/scripts.ts';
 
@@ -80,6 +80,26 @@ export const guest: LookAroundResult = {
   stacks: [],
   hookProblems: [],
 };
+export const windowsGuest: LookAroundResult = {
+  ...guest,
+  kernel: 'Windows',
+  os: 'Microsoft Windows Server 2022',
+  bash: '',
+  powershell: '5.1',
+  canFreeze: false,
+  fileSystems: [
+    {
+      at: 'D:\\',
+      type: 'NTFS',
+      readOnly: false,
+      sizeBytes: 20e9,
+      freeBytes: 9e9,
+      inodes: 0,
+      freeInodes: 0,
+      atBoot: true,
+    },
+  ],
+};
 export const healthy: Observed = {
   disk,
   snapshot,
@@ -100,6 +120,7 @@ export const healthy: Observed = {
   unread: [],
   observedAt: '2026-11-22T00:00:00Z',
 };
+export const windows: Observed = { ...healthy, instance: { ...instance, osType: 'windows' }, guest: windowsGuest };
 /** The same instance, found stopped: its guest cannot be asked. */
 export const stopped: Observed = {
   ...healthy,
@@ -114,3 +135,5 @@ const base = { regionId: 'cn-hangzhou', diskId: disk.id, snapshotId: snapshot.id
 export const withPaths = rollbackInputSchema.parse({ ...base, sync: { paths: ['/data/uploads'] } });
 export const withoutPaths = rollbackInputSchema.parse(base);
 export const syncOnly = syncInputSchema.parse({ ...base, sync: { paths: ['/data/uploads'] } });
+export const onWindows = (sync: Partial<NonNullable<RollbackRequest['sync']>> = {}) =>
+  rollbackInputSchema.parse({ ...base, sync: { paths: [String.raw`D:\data\uploads`], ...sync } });

@@ -97,10 +97,30 @@ describe('input is refused', () => {
     [{ sync: { paths: ['/data/../etc'] } }, /^sync.paths.0 has a "." or ".." part/],
     [{ sync: { paths: ['/'] } }, /^sync.paths.0 is the root directory/],
     [{ sync: { paths: ['/data/a\0b'] } }, /^sync.paths.0 contains a NUL/],
+    [{ sync: { paths: ['D:data'] } }, /^sync.paths.0 is not an absolute path/],
+    [{ sync: { paths: [String.raw`\\server\share\data`] } }, /^sync.paths.0 is not an absolute path/],
+    [{ sync: { paths: [String.raw`D:\data\..\etc`] } }, /^sync.paths.0 has a "." or ".." part/],
+    [{ sync: { paths: ['D:\\'] } }, /^sync.paths.0 is the root directory/],
+    [{ sync: { paths: [String.raw`D:\data\a*`] } }, /^sync.paths.0 has a part that is no name on Windows/],
+    [{ sync: { paths: [String.raw`D:\data\a:stream`] } }, /^sync.paths.0 has a part that is no name on Windows/],
+    [{ sync: { paths: [String.raw`D:\data \a`] } }, /^sync.paths.0 has a part that is no name on Windows/],
+    [{ sync: { paths: [String.raw`D:\Nul.txt`] } }, /^sync.paths.0 has a part that is no name on Windows/],
     [{ sync: { paths: ['/data'] }, powerAfter: 'stopped' }, /^powerAfter is "stopped" although paths/],
     [{ safetySnapshotRetentionDays: 0 }, /^safetySnapshotRetentionDays/],
     [{ snapshot: 'x' }, /snapshot/],
   ])('%j', (over, message) => {
     expect(problems(over).join('\n')).toMatch(message);
+  });
+
+  test.each([
+    String.raw`D:\data\uploads`,
+    'd:/data/uploads/',
+    String.raw`C:\Program Files\Shop\données`,
+    // On Linux all of these are names.
+    String.raw`/data/a\..\b`,
+    '/data/a*?"<>|: ',
+    '/nul',
+  ])('but not for the path %s', (path) => {
+    expect(problems({ sync: { paths: [path] } })).toEqual([]);
   });
 });
