@@ -3,7 +3,7 @@ $policy = [string](Get-Needed $In 'conflictPolicy')
 if (@('newer-wins', 'keep-live', 'take-b') -cnotcontains $policy) {
   Deny 'UnsupportedOption' ('the policy {0} is not there for Windows guests: take newer-wins, keep-live or take-b' -f $policy)
 }
-foreach ($name in @('include', 'exclude', 'delete', 'into')) {
+foreach ($name in @('include', 'exclude', 'delete', 'into', 'planOnly')) {
   $value = Get-Field $In $name $null
   if ($null -ne $value -and $value -ne $false) { Deny 'UnsupportedOption' ('{0} is not there for Windows guests' -f $name) }
 }
