@@ -3,13 +3,14 @@ import { cancelled, heartbeat, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Hook, HookPoint } from '../contract/hooks.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
-import type { ReadReportInput, ReportPage } from '../contract/report.ts';
+import type { Discarded, ReadReportInput, ReportPage, Restored } from '../contract/report.ts';
 import type { CopyReceipt } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 import type {
   CopyStartInput,
   CopyStartResult,
   CopyStatusResult,
+  DiscardInput,
   FindDeviceResult,
   FreezeResult,
   GrowResult,
@@ -17,6 +18,7 @@ import type {
   HookResult,
   ListDisksResult,
   MountResult,
+  RestoreInput,
   ThawResult,
   UnmountResult,
 } from '../guest/scripts.ts';
@@ -33,6 +35,8 @@ export interface GuestStep extends GuestRef {
 
 const GIB = 1024 ** 3;
 const SHORT = { timeoutSeconds: 120 };
+/** Within an attempt of the scripts' policy; what is not done by then is done by the next one. */
+const LONG = { timeoutSeconds: 540 };
 
 export function guestActivities(guest: GuestRunner, options: { copyPollMs: number }) {
   const runOf = (step: GuestStep) => ({
@@ -190,6 +194,16 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
         { ...request, run: guestRunName(run) },
         { ...SHORT, look: true },
       );
+    },
+
+    /** Puts back what the run keeps aside. May run twice. */
+    async restoreKept({ regionId, instanceId, run, ...request }: GuestRef & RestoreInput): Promise<Restored> {
+      return guest.run({ regionId, instanceId }, 'restore', { ...request, run: guestRunName(run) }, LONG);
+    },
+
+    /** Removes all that the run keeps in the guest. May run twice. */
+    async discardKept({ regionId, instanceId, run, ...request }: GuestRef & DiscardInput): Promise<Discarded> {
+      return guest.run({ regionId, instanceId }, 'discard', { ...request, run: guestRunName(run) }, LONG);
     },
 
     /** Refused while the recovery disk is mounted elsewhere than by the run, as a reboot can do. */

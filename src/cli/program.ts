@@ -298,6 +298,29 @@ NO_COLOR, FORCE_COLOR; ECS_ROLLBACK_DEBUG=1 shows where an error comes from. Clo
       run(kept, (commands, flags: FlagsOf<KeptModule['runReport']>, id = '') => commands.runReport(context, flags, id)),
     );
 
+  const keptCommand = (name: string, description: string, examples: readonly string[]) =>
+    command(name, description, examples)
+      .argument('<run-or-disk>', 'workflow id, or disk id')
+      .option('-y, --yes', 'do not show and ask')
+      .option('--dry-run', 'only show what would be done');
+
+  keptCommand('restore', 'Put back what a run has replaced or deleted when it brought data back.', [
+    'restore d-bp1… --path /data/uploads/2026',
+    'restore d-bp1… --dry-run',
+  ])
+    .option('--path <path>', 'only what is there or below, as the guest sees it')
+    .action(
+      run(kept, (commands, flags: FlagsOf<KeptModule['runRestore']>, id = '') =>
+        commands.runRestore(context, flags, id),
+      ),
+    );
+
+  keptCommand('close', 'Remove what a run keeps in the guest: what it has kept aside, and its report.', [
+    'close d-bp1…                     # shows it first',
+  ]).action(
+    run(kept, (commands, flags: FlagsOf<KeptModule['runClose']>, id = '') => commands.runClose(context, flags, id)),
+  );
+
   command('cancel', 'Ask a run to put things back and end. Says what that will mean.', ['cancel d-bp1…'])
     .argument('<run-or-disk>', 'workflow id, or disk id')
     .action(

@@ -209,6 +209,10 @@ function endLines(view: RunView, style: Style, typed: Typed): string[] {
     for (const { folder, files } of receipt.aside ?? []) {
       lines.push(`Kept aside: ${count(files, 'file')} that were replaced or deleted, in ${oneLine(folder)}`);
     }
+    if ((receipt.aside ?? []).length > 0 && view.execution !== 'running') {
+      const id = shellWord(view.workflowId);
+      lines.push(`  \`${typed(`restore ${id}`)}\` puts them back, \`${typed(`close ${id}`)}\` removes them`);
+    }
     for (const mismatch of receipt.mismatches.slice(0, 10)) lines.push(`  differs: ${oneLine(mismatch)}`);
     if (receipt.mismatches.length > 10) lines.push(`  … and ${receipt.mismatches.length - 10} more`);
   }

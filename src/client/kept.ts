@@ -1,13 +1,17 @@
 /** What runs keep in their guests, while they go on and after their ends. */
 import { randomUUID } from 'node:crypto';
 import type * as TemporalClient from '@temporalio/client';
-import { reportWorkflowId } from '../contract/ids.ts';
+import { keptWorkflowId, reportWorkflowId } from '../contract/ids.ts';
 import { WORKFLOW_TYPE } from '../contract/messages.ts';
 import {
+  type Discarded,
+  type HandleKeptInput,
+  handleKeptSchema,
   type ReadReportInput,
   type ReportPage,
   type ReportRequest,
   readReportSchema,
+  type Restored,
   reportRequestSchema,
 } from '../contract/report.ts';
 import { ClientError, parse, RunFailedError, runFailed } from './errors.ts';
@@ -26,7 +30,16 @@ export interface KeptServer {
 }
 
 /** A script in the guest, with the agent's own delays. */
-const DEADLINE_MS = 120_000;
+const LOOK_DEADLINE_MS = 120_000;
+/** Many files may have to be moved. */
+const WORK_DEADLINE_MS = 3_600_000;
+
+/** Of `restore` and `discard`. */
+export interface KeptOptions {
+  /** Only say what would be done. */
+  readonly dryRun?: boolean;
+  readonly requestedBy?: string;
+}
 
 export class Kept {
   private readonly server: KeptServer;
@@ -50,6 +63,31 @@ export class Kept {
     return { workflowId, ...page };
   }
 
+  /**
+   * Puts back what a run has kept aside, all of it or what is at or below `path`. Rejects with `refused` when nothing is
+   * kept, or while a run works on the instance.
+   */
+  restore(id: string, options: KeptOptions & { readonly path?: string } = {}): Promise<Restored> {
+    return this.handle(id, { ...options, action: 'restore' });
+  }
+
+  /** Removes all that a run keeps in its guest: what it has kept aside, and its report. */
+  discard(id: string, options: KeptOptions = {}): Promise<Discarded> {
+    return this.handle(id, { ...options, action: 'discard' });
+  }
+
+  private async handle<R>(
+    id: string,
+    request: KeptOptions & Pick<HandleKeptInput, 'action'> & { readonly path?: string },
+  ): Promise<R> {
+    const view = await this.server.view(id);
+    const { workflowId } = view;
+    const input = parse(handleKeptSchema, { ...(await this.whereOf(view)), workflowId, ...request });
+    const looks = `${keptWorkflowId(workflowId)}/${randomUUID().slice(0, 8)}`;
+    const askId = input.dryRun ? looks : keptWorkflowId(workflowId);
+    return this.ask<R>(view, WORKFLOW_TYPE.kept, askId, input, WORK_DEADLINE_MS);
+  }
+
   private async whereOf(view: RunView) {
     const { workflowId, status, result, failure } = view;
     const plan = result?.plan ?? failure?.report?.plan;
@@ -67,7 +105,13 @@ export class Kept {
     return { regionId, instanceId, run: await this.server.originalRunId(view) };
   }
 
-  private async ask<R>({ workflowId }: RunView, type: string, askId: string, input: object): Promise<R> {
+  private async ask<R>(
+    { workflowId }: RunView,
+    type: string,
+    askId: string,
+    input: object,
+    deadlineMs = LOOK_DEADLINE_MS,
+  ): Promise<R> {
     const { server } = this;
     await server.requireWorker();
     const asked = async () => {
@@ -76,15 +120,18 @@ export class Kept {
           workflowId: askId,
           taskQueue: server.taskQueue,
           args: [input],
-          workflowExecutionTimeout: '10m',
           staticSummary: `About ${workflowId}`,
         })) as R;
       } catch (error) {
+        if (error instanceof server.sdk.WorkflowExecutionAlreadyStartedError) {
+          const why = `what ${workflowId} has kept is being put back or removed already (${askId}): wait for its end`;
+          throw new ClientError('conflict', why, { cause: error, workflowId: askId });
+        }
         const failed = error instanceof server.sdk.WorkflowFailedError ? runFailed(askId, error) : error;
         if (!(failed instanceof RunFailedError)) throw failed;
         throw new ClientError('refused', `${workflowId}: ${failed.message}`, { cause: failed, workflowId });
       }
     };
-    return server.call(asked, { workflowId, deadlineMs: DEADLINE_MS });
+    return server.call(asked, { workflowId, deadlineMs });
   }
 }

@@ -32,6 +32,8 @@ export const undoWorkflowId = (workflowId: string): string => `undo/${workflowId
 export const sweepWorkflowId = (regionId: string): string => `sweep-${regionId}`;
 /** A look at what a run has kept is read-only, too. */
 export const reportWorkflowId = (workflowId: string, nonce: string): string => `report/${workflowId}/${nonce}`;
+/** One at a time puts back or removes what a run has kept. */
+export const keptWorkflowId = (workflowId: string): string => `kept/${workflowId}`;
 /** A plan is read-only, so any number may run beside each other and beside a rollback. */
 export const planWorkflowId = (diskId: string, nonce: string): string => `plan-${diskId}-${nonce}`;
 

@@ -6,6 +6,7 @@ export const WORKFLOW_TYPE = {
   lease: 'holdLease',
   sweep: 'sweep',
   report: 'readReport',
+  kept: 'handleKept',
 } as const;
 
 export const STATUS_QUERY = 'status';

@@ -1,6 +1,7 @@
 /** What a run keeps in the guest after its end: the full report of its comparison, and what was replaced or deleted. */
 import { z } from 'zod';
 import { instanceIdSchema, regionIdSchema } from './ids.ts';
+import { personSchema } from './operator.ts';
 import { type CopyVerdict, guestPathSchema } from './rollback.ts';
 
 /** `differs`: not selected, and live is another one than in B. `changed-since-plan`: live has changed while the copy ran. */
@@ -63,4 +64,39 @@ export interface ReportPage {
   /** Of all pages. */
   readonly total: number;
   readonly bytes: number;
+}
+
+/** Input of the workflow `handleKept`: what was kept aside is put back, or all that is kept is removed. */
+export const handleKeptSchema = keptBySchema.extend({
+  /** The run that has kept it. */
+  workflowId: z.string().min(1),
+  action: z.enum(['restore', 'discard']),
+  /** With `restore`: only what is there or below. */
+  path: guestPathSchema.optional(),
+  /** Only say what would be done. */
+  dryRun: z.boolean().default(false),
+  requestedBy: personSchema.optional(),
+});
+export type HandleKeptInput = z.infer<typeof handleKeptSchema>;
+
+export interface Restored {
+  readonly files: number;
+  readonly bytes: number;
+  /** Folders that were missing. */
+  readonly directories: number;
+  /** What is live already. */
+  readonly already: number;
+  /** The first of the files, as far as they fit. */
+  readonly paths: readonly string[];
+  /** One sentence for each that could not be put back, as far as they fit. */
+  readonly problems: readonly string[];
+  readonly problemCount: number;
+}
+
+export interface Discarded {
+  readonly folders: readonly string[];
+  readonly files: number;
+  readonly bytes: number;
+  /** Whether there was a report. */
+  readonly report: boolean;
 }

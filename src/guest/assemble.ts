@@ -20,6 +20,8 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   'verify-start': ['lib', 'job', 'names', 'tree', 'flags', 'attributes', 'kept', 'residue', 'verify-start'],
   'verify-result': ['lib', 'verify-result'],
   report: ['lib', 'names', 'kept', 'report'],
+  restore: ['lib', 'kept', 'asides', 'restore'],
+  discard: ['lib', 'kept', 'asides', 'discard'],
   unmount: ['lib', 'disks', 'job', 'names', 'flags', 'group', 'unmount'],
   freeze: ['lib', 'disks', 'freezer', 'freeze'],
   thaw: ['lib', 'freezer', 'thaw'],

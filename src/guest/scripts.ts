@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod';
 import type { HookPoint } from '../contract/hooks.ts';
-import type { ReportPage, reportRequestSchema } from '../contract/report.ts';
+import type { Discarded, ReportPage, Restored, reportRequestSchema } from '../contract/report.ts';
 import type { Deletions } from '../contract/operator.ts';
 import type { CopyProgress, CopyReceipt, SyncSelection } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
@@ -284,6 +284,18 @@ export interface HookResult {
 /** `report`: read-only: a page of what the run's comparison has found, of an ended run, too. Refused (`NoReport`) where it has none. */
 export type ReportInput = RunRef & z.infer<typeof reportRequestSchema>;
 
+/**
+ * `restore`: puts back what the run keeps aside, all of it or what is at or below `path`; a second time changes nothing.
+ * `discard`: removes it, and the report. With `dryRun` they only say what they would do.
+ */
+export interface RestoreInput extends RunRef {
+  readonly dryRun: boolean;
+  readonly path?: string | undefined;
+}
+export interface DiscardInput extends RunRef {
+  readonly dryRun: boolean;
+}
+
 /** Every script with what it takes and answers. */
 export interface GuestScripts {
   'guest-ready': { input: GuestReadyInput; result: GuestReadyResult };
@@ -297,6 +309,8 @@ export interface GuestScripts {
   'verify-start': { input: RunRef; result: CopyStartResult };
   'verify-result': { input: RunRef; result: VerifyResult };
   report: { input: ReportInput; result: ReportPage };
+  restore: { input: RestoreInput; result: Restored };
+  discard: { input: DiscardInput; result: Discarded };
   unmount: { input: UnmountInput; result: UnmountResult };
   freeze: { input: FreezeInput; result: FreezeResult };
   thaw: { input: RunRef; result: ThawResult };

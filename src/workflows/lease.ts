@@ -20,6 +20,9 @@ import { isExpected, type Run } from './run.ts';
 
 const releaseSignal = defineSignal('release');
 
+/** What a lease needs of the run that takes it. */
+export type LeaseTaker = Pick<Run, 'workflowId' | 'failed' | 'whileWaiting'>;
+
 /** The lease itself; started by a run only. */
 export async function holdLease(lease: { instanceId: string; holder: string }): Promise<void> {
   let released = false;
@@ -41,7 +44,7 @@ export interface Lease {
 }
 
 /** Takes the lease, waiting for it or not as the input says. Fails the run, and names the holder, when it may not wait. */
-export async function takeLease(run: Run, instanceId: string, whenHeld: LeasePolicy): Promise<Lease> {
+export async function takeLease(run: LeaseTaker, instanceId: string, whenHeld: LeasePolicy): Promise<Lease> {
   for (let waited = false; ; waited = true) {
     const lease = await CancellationScope.nonCancellable(() => tryToTake(run, instanceId));
     if (lease !== undefined) return { ...lease, waited };
@@ -59,7 +62,7 @@ export async function holderOf(instanceId: string): Promise<string | null> {
 }
 
 export async function waitForHolder(
-  run: Run,
+  run: LeaseTaker,
   instanceId: string,
   whenHeld: LeasePolicy,
   holder: string,
@@ -79,7 +82,7 @@ export async function waitForHolder(
 }
 
 /** Undefined when another run holds it. */
-async function tryToTake(run: Run, instanceId: string): Promise<Omit<Lease, 'waited'> | undefined> {
+async function tryToTake(run: LeaseTaker, instanceId: string): Promise<Omit<Lease, 'waited'> | undefined> {
   try {
     const child = await startChild(WORKFLOW_TYPE.lease, {
       workflowId: leaseWorkflowId(instanceId),

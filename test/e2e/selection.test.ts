@@ -25,7 +25,7 @@ beforeAll(async () => {
   snapshot = await stage.snapshot('nightly');
   atSnapshot = await stage.guest.manifest();
   await stage.guest.run(
-    '#!/bin/sh\ncd /data && rm -r uploads/2026/01.txt db/index.db && echo changed >app/config/01.conf',
+    '#!/bin/sh\ncd /data && rm -r uploads/2026/01.txt db/index.db && echo changed | tee app/config/01.conf other/02.log',
   );
   live = await stage.guest.manifest();
 }, 280_000);
@@ -54,6 +54,7 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   expect(await look('diff', stage.diskId)).toEqual([
     '/data/app/config/01.conf changed',
     '/data/db/index.db only-in-b',
+    '/data/other/02.log changed',
     '/data/uploads/2026/01.txt only-in-b',
   ]);
   expect(await look('browse', stage.diskId, '/data/db')).toEqual([
@@ -65,28 +66,28 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
     '/data/other/01.log same',
     '/data/uploads/2026/01.txt only-in-b',
   ]);
-  await say('select', stage.diskId, '--path', '/data/uploads', '--path', '/data/db/index.db', '--reason', 'INC-42');
+  const chosen = ['/data/uploads', '/data/db/index.db', '/data/app/config/01.conf'];
+  await say('select', stage.diskId, ...chosen.flatMap((path) => ['--path', path]), '--reason', 'INC-42');
 
   const end = await ended;
   expect(end, end.stderr).toMatchObject({ exitCode: 0 });
   const run = JSON.parse(end.stdout) as RunDocument;
   expect(run.result).toMatchObject({
     outcome: 'completed',
-    chosen: { paths: ['/data/uploads', '/data/db/index.db'], reason: 'INC-42' },
+    chosen: { paths: chosen, reason: 'INC-42' },
     receipt: {
       verified: true,
-      notBroughtBack: { complete: true, entries: 1, folders: [{ folder: '/data/app', entries: 1 }] },
-      report: { entries: 3 },
+      notBroughtBack: { complete: true, entries: 1, folders: [{ folder: '/data/other', entries: 1 }] },
+      report: { entries: 4 },
     },
   });
   // Long after the copy was unmounted.
-  const left = { verdict: 'differs', action: 'left', path: '/data/app/config/01.conf' };
+  const left = { verdict: 'differs', action: 'left', path: '/data/other/02.log' };
   expect(await say('report', stage.diskId, '--action', 'left,keep')).toMatchObject({ total: 1, entries: [left] });
   expect(await say('report', stage.diskId, '--under', '/data/uploads')).toMatchObject({
     entries: [{ verdict: 'only-in-B', action: 'take', path: '/data/uploads/2026/01.txt' }],
   });
   const after = await stage.guest.manifest();
-  const chosen = ['/data/uploads', '/data/db/index.db'];
   expect(below(after, chosen)).toEqual(below(atSnapshot, chosen));
   // The folder that a file came back to has a new time.
   expect(notBelow(after, [...chosen, './db'])).toEqual(notBelow(live, [...chosen, './db']));
@@ -103,6 +104,21 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   });
   expect(violations(evidence)).toEqual([]);
   await stage.keep('completed-after-selection', run);
+
+  // What was replaced is had back, and what the run keeps goes when asked.
+  const [replaced = ''] = chosen.slice(-1);
+  expect(await say('restore', stage.diskId, '--dry-run')).toMatchObject({ files: 1, paths: [replaced] });
+  expect(await say('restore', stage.diskId, '--path', '/data/app', '--yes')).toMatchObject({ files: 1, problems: [] });
+  expect(below(await stage.guest.manifest(), [replaced])).toEqual(below(live, [replaced]));
+  expect(await say('close', stage.diskId, '--yes')).toMatchObject({
+    report: true,
+    folders: [expect.any(String), expect.any(String)],
+  });
+  expect(
+    await stage.guest.run('#!/bin/sh\nfind /data /var/lib/ecs-rollback -name "*ecs-rollback*" 2>/dev/null || true'),
+  ).toBe('');
+  const gone = await stage.starter(['report', stage.diskId]);
+  expect(gone).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('the guest keeps no report of the run') });
 }, 240_000);
 
 it('brings paths back below another folder, and touches nothing where they were', async () => {

@@ -2,12 +2,26 @@
  * What a copy deletes is seen first; what it replaces and deletes can be had back: on this machine's own file system, on
  * folders that stand for the copy and for what is live.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CopyStartInput } from '../../src/guest/scripts.ts';
+import { codeOf } from './scripts/guest.ts';
 import { hereGuest } from './scripts/here.ts';
 
 const RUN = 'run-kept';
@@ -71,7 +85,7 @@ describe.skipIf(process.getuid?.() !== 0)('what a copy deletes', () => {
   });
   afterEach(async () => {
     await guest.ok('unmount', { run: RUN });
-    rmSync(`/var/lib/ecs-rollback/${RUN}`, { recursive: true, force: true });
+    await guest.ok('discard', { run: RUN, dryRun: false });
   });
   afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -115,5 +129,97 @@ describe.skipIf(process.getuid?.() !== 0)('what a copy deletes', () => {
     expect([content('sel/changed'), content('sel/deleted since A')]).toEqual(['B', '12345']);
     expect(await start({ deletions: 'all' })).toMatchObject({ state: 'done' });
     expect(content('sel/deleted since A')).toBeUndefined();
+  });
+
+  const restore = (over: { path?: string; dryRun?: boolean } = {}) =>
+    guest.ok('restore', { run: RUN, dryRun: false, ...over });
+  const aside = () => join(live, `.ecs-rollback-${RUN}.aside`);
+
+  it('can be had back, with what was replaced, by path or whole, and twice', async () => {
+    put(live, 'sel/-dash', 'A');
+    chmodSync(join(live, 'sel/dir'), 0o750);
+    chownSync(join(live, 'sel/dir'), 33, 34);
+    await sleep(50);
+    base = { bootId: base?.bootId ?? '', bootedAt: (Date.now() / 1000).toFixed(3) };
+    await sleep(50);
+    put(copy, 'sel/-dash', 'B');
+    expect(await start({ deletions: 'all' })).toMatchObject({ state: 'done' });
+    await guest.ok('unmount', { run: RUN });
+    expect(existsSync(join(live, 'sel/dir'))).toBe(false);
+
+    expect(await restore({ dryRun: true })).toMatchObject({ files: 5, directories: 1, already: 0, problemCount: 0 });
+    expect(content('sel/deleted since A')).toBeUndefined();
+    const some = await restore({ path: `${live}/sel/dir` });
+    expect(some).toMatchObject({ files: 1, bytes: 3, directories: 1, paths: [`${live}/sel/dir/also`], problems: [] });
+    expect([content('sel/dir/also'), content('sel/changed')]).toEqual(['123', 'B']);
+    expect(statSync(join(live, 'sel/dir'))).toMatchObject({ uid: 33, gid: 34, mode: 0o40750 });
+
+    put(live, 'sel/changed', 'written since');
+    expect(await restore()).toMatchObject({ files: 4, already: 1, problemCount: 0 });
+    expect(['sel/changed', 'sel/-dash', 'sel/deleted since A'].map(content)).toEqual(['A', 'A', '12345']);
+    // What that has replaced is not lost either.
+    expect(content(`.ecs-rollback-${RUN}.restored.aside/sel/changed`)).toBe('written since');
+    expect(await restore()).toMatchObject({ files: 0, directories: 0, already: 5, problemCount: 0 });
+    expect(existsSync(`/run/ecs-rollback/${RUN}`)).toBe(false);
+    expect(readdirSync(live).sort()).toEqual([
+      `.ecs-rollback-${RUN}.aside`,
+      `.ecs-rollback-${RUN}.restored.aside`,
+      'sel',
+    ]);
+  });
+
+  it('can be had back with the inode flags that it has', async () => {
+    await start({ deletions: 'all' });
+    const flagged = join(aside(), 'sel/changed');
+    const chattr = (...args: string[]) => execFileSync('chattr', args);
+    chattr('+i', flagged);
+    try {
+      expect(await restore({ path: `${live}/sel/changed` })).toMatchObject({ files: 1, problemCount: 0 });
+      expect(content('sel/changed')).toBe('A');
+      expect(execFileSync('lsattr', ['-d', flagged], { encoding: 'utf8' })).toMatch(/^\S*i/);
+    } finally {
+      chattr('-i', flagged);
+    }
+  });
+
+  it('stays aside where something else is live in its place, and says so', async () => {
+    await start({ deletions: 'all' });
+    rmSync(join(live, 'sel/changed'));
+    put(live, 'sel/changed/inside', 'a folder now');
+    symlinkSync('/etc', join(live, 'sel/dir'));
+    const told = await restore();
+    expect(told).toMatchObject({ files: 1, bytes: 5, problemCount: 2 });
+    expect(told.problems.toSorted()).toEqual([
+      `${live}/sel/changed: a live directory is in its place`,
+      `${live}/sel/dir/also: its folder is not there, or a symbolic link`,
+    ]);
+    expect(content('sel/changed/inside')).toBe('a folder now');
+    expect(existsSync('/etc/also')).toBe(false);
+  });
+
+  it('is removed when asked, and only then', async () => {
+    await start({ deletions: 'all' });
+    await guest.ok('unmount', { run: RUN });
+    expect(existsSync(aside())).toBe(true);
+    const kept = { folders: [aside()], files: 3, bytes: 9, report: true };
+    expect(await guest.ok('discard', { run: RUN, dryRun: true })).toEqual(kept);
+    expect(existsSync(aside())).toBe(true);
+    expect(await guest.ok('discard', { run: RUN, dryRun: false })).toEqual(kept);
+    expect(existsSync(aside())).toBe(false);
+    expect(existsSync(`/var/lib/ecs-rollback/${RUN}`)).toBe(false);
+    const nothing = { folders: [], files: 0, bytes: 0, report: false };
+    expect(await guest.ok('discard', { run: RUN, dryRun: false })).toEqual(nothing);
+    expect(codeOf(await guest.run('restore', { run: RUN, dryRun: false }))).toBe('refused NothingKept');
+    expect(content('sel/changed')).toBe('B');
+  });
+
+  it('refuses a path of which nothing is kept, and folders that somebody else has made', async () => {
+    await start({ deletions: 'all' });
+    for (const path of [`${live}/sel/written since`, '/srv/elsewhere']) {
+      expect(codeOf(await guest.run('restore', { run: RUN, dryRun: true, path }))).toBe('refused PathNotKept');
+    }
+    chownSync(aside(), 33, 33);
+    expect(codeOf(await guest.run('restore', { run: RUN, dryRun: true }))).toBe('refused NothingKept');
+    chownSync(aside(), 0, 0);
   });
 });

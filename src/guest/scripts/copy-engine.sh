@@ -285,6 +285,9 @@ make_way() {
     !at("go", $1) { next }
     $2 == "d" { print $1 >dirs; next }
     V["go"] == ctime { sub(/\/[^\/]*$/, "", $1); print "d", $1, name, 0 }' "$M/now" >"$M/go-place"
+  # A folder that goes leaves what it was, for whoever wants it back.
+  decode <"$M/go-dirs" >"$DIR/list"
+  [[ ! -s $DIR/list ]] || must transfer "$TO" "$ASIDE" "$DIR/list"
   place_all "$M/go-place" ''
   while IFS= read -r dir; do
     dec "$dir"

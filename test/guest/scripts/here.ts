@@ -1,5 +1,6 @@
 /** The guest scripts on this very machine, as root: for what needs many files and no disks. */
 import { spawn } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
 import type { CopyStartInput, CopyStatusResult, GuestScripts, ScriptName } from '../../../src/guest/scripts.ts';
@@ -47,11 +48,12 @@ export function hereGuest(env = process.env) {
       await done(name, 'verify');
       return ok('verify-result', { run: name });
     },
-    /** Both jobs to their ends; removes the run's folder. */
+    /** Both jobs to their ends; of the run only what it keeps aside is left. */
     async copyAndVerify(input: CopyStartInput) {
       await this.copy(input);
       const verdict = await this.verify(input.run);
       await ok('unmount', { run: input.run });
+      await rm(`/var/lib/ecs-rollback/${input.run}`, { recursive: true, force: true });
       return { verdict };
     },
   };

@@ -1,8 +1,8 @@
-/** report: what is sent, and what is shown. */
+/** report, restore, close: what is sent, and what is shown. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ClientError } from '../../../src/client.ts';
-import { fakeClient, finished } from './fake-client.ts';
-import { DISK } from './samples.ts';
+import { fakeClient, finished, run } from './fake-client.ts';
+import { DISK, sampleView, USER } from './samples.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -69,5 +69,71 @@ describe('report', () => {
       exit: 3,
       stderr: expect.stringContaining('the guest keeps no report'),
     });
+  });
+});
+
+const restored = {
+  files: 3,
+  bytes: 2048,
+  directories: 1,
+  already: 2,
+  paths: ['/data/a', '/data/b\nc'],
+  problems: ['/data/d: a live directory is in its place'],
+  problemCount: 1,
+};
+const discarded = { folders: ['/data/.ecs-rollback-r.aside'], files: 3, bytes: 2048, report: true };
+const kept = () => fakeClient({ restore: restored, discard: discarded, view: () => sampleView() });
+
+describe('restore and close', () => {
+  it('put back, and say what could not be', async () => {
+    const fake = kept();
+    const { exit, stdout } = await finished(['restore', DISK, '--path', '/data', '--yes']);
+    expect(exit).toBe(5);
+    expect(fake.sent.filter(({ verb }) => verb === 'restore').map(({ args }) => args)).toEqual([
+      [DISK, { path: '/data', dryRun: false, requestedBy: USER }],
+    ]);
+    expect(stdout).toBe(`  /data/a
+  /data/b c
+  … and 1 more
+Put back: 3 files, 2 KiB, and 1 missing folder; 2 files are back already
+  not put back: /data/d: a live directory is in its place
+`);
+  });
+
+  it('remove what is kept, or say what would be', async () => {
+    const fake = kept();
+    const would = await finished(['close', DISK, '--dry-run']);
+    expect(would).toMatchObject({
+      exit: 0,
+      stdout: '  /data/.ecs-rollback-r.aside\nWould remove: 3 files, 2 KiB kept aside, and the report\n',
+    });
+    const { exit, stdout } = await finished(['close', DISK, '--yes', '-o', 'json']);
+    expect(exit).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ command: 'close', dryRun: false, ...discarded });
+    expect(fake.sent.filter(({ verb }) => verb === 'discard').map(({ args }) => args[1])).toEqual([
+      { dryRun: true, requestedBy: USER },
+      { dryRun: false, requestedBy: USER },
+    ]);
+  });
+
+  it.each([
+    [['restore', DISK], '--yes: no terminal to ask for confirmation on, and this replaces live files'],
+    [['close', DISK, '-o', 'json'], '--yes: -o json never prompts, and what is removed cannot be had back'],
+    [['restore', DISK, '--path', 'data', '--yes'], '--path: "data" is not an absolute path'],
+  ])('refuse %j before anything is sent', async (args, line) => {
+    const fake = kept();
+    expect(await finished(args)).toMatchObject({ exit: 2, stderr: expect.stringContaining(line) });
+    expect(fake.verbs()).toEqual([]);
+  });
+
+  it('show first what would be done, and do it only when the disk is named', async () => {
+    const fake = kept();
+    const { exit, written, stdin } = await run(['close', DISK], { tty: true });
+    stdin.write('no\n');
+    expect(await exit).toBe(8);
+    expect(written.stderr).toContain('Would remove: 3 files');
+    expect(fake.sent.filter(({ verb }) => verb === 'discard').map(({ args }) => args[1])).toEqual([
+      { dryRun: true, requestedBy: USER },
+    ]);
   });
 });

@@ -24,6 +24,8 @@ const names: ScriptName[] = [
   'run-state',
   'grow',
   'report',
+  'restore',
+  'discard',
   'hook',
   'list-disks',
   'disk-use',
@@ -63,6 +65,7 @@ describe('guestScript', () => {
               'names',
               'kept',
               'residue',
+              'asides',
             ].includes(file),
         )
         .sort(),
