@@ -22,8 +22,10 @@ import type {
   ThawResult,
   UnmountResult,
 } from '../guest/scripts.ts';
+import { copyPace } from '../domain/copy-pace.ts';
 import type { GuestRef, GuestRunner } from './guest-runner.ts';
 import { guestRunName } from './identity.ts';
+import { progressTeller } from './progress.ts';
 
 export type { BootRef } from '../guest/scripts.ts';
 
@@ -38,19 +40,24 @@ const SHORT = { timeoutSeconds: 120 };
 /** Within an attempt of the scripts' policy; what is not done by then is done by the next one. */
 const LONG = { timeoutSeconds: 540 };
 
-export function guestActivities(guest: GuestRunner, options: { copyPollMs: number }) {
+export function guestActivities(guest: GuestRunner, options: { copyPollMs: number; tellEveryMs: number }) {
   const runOf = (step: GuestStep) => ({
     run: guestRunName(step.run),
     ...(step.bootId === undefined ? {} : { bootId: step.bootId }),
   });
 
-  /** Polls the detached job until it ends; its own counters are the heartbeat. */
+  /** Polls the detached job until it ends; its own counters, and what they amount to, are the heartbeat. */
   async function awaitJob(step: GuestStep, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
     let progress = {};
+    const paced = copyPace();
+    const tell = progressTeller(options.tellEveryMs);
     for (;;) {
       const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, { ...SHORT, look: true, progress });
-      progress = { ...status };
+      const { state: _, message: __, openFiles: ___, ...counters } = status;
+      const now = paced(counters, Date.now());
+      progress = { ...status, ...now };
       heartbeat(progress);
+      await tell(now);
       if (status.state !== 'running') return status;
       await Promise.race([sleep(options.copyPollMs), cancelled()]);
     }

@@ -21,6 +21,8 @@ export interface ActivityDependencies {
   readonly settleIntervalMs: number;
   /** Milliseconds between two looks at a copy running in the guest. */
   readonly copyPollMs: number;
+  /** How far its copy is the run is told no more often than this. */
+  readonly tellEveryMs?: number;
   /** Milliseconds between two looks at whether another run still holds an instance. Default: 2,000. */
   readonly leasePollMs?: number;
   /** Milliseconds between two tries to start an instance that finds no capacity. Default: 60,000. */
@@ -35,7 +37,15 @@ export interface ActivityDependencies {
 export type Activities = ReturnType<typeof createActivities>;
 
 export function createActivities(dependencies: ActivityDependencies) {
-  const { ecs, poller, settleIntervalMs, copyPollMs, leasePollMs = 2_000, noStockRetryMs } = dependencies;
+  const {
+    ecs,
+    poller,
+    settleIntervalMs,
+    copyPollMs,
+    leasePollMs = 2_000,
+    noStockRetryMs,
+    tellEveryMs = 30_000,
+  } = dependencies;
   const { guestPatienceMs = 45_000 } = dependencies;
   const guest = createGuestRunner(ecs, poller);
   const activities = {
@@ -45,7 +55,7 @@ export function createActivities(dependencies: ActivityDependencies) {
     ...resetActivities(ecs, poller, { settleIntervalMs }),
     ...diskSizeActivities(ecs, poller),
     ...recoveryDiskActivities(ecs, poller),
-    ...guestActivities(guest, { copyPollMs }),
+    ...guestActivities(guest, { copyPollMs, tellEveryMs }),
     ...leaseActivities({ leasePollMs }),
     ...observationActivities(ecs, guest),
     ...sweepActivities(ecs, guest),

@@ -1,7 +1,7 @@
 /** A plan as text: what would happen, what leaves the disk, what comes back, and what is in the way. */
 import type { ApprovalPolicy } from '../contract/operator.ts';
 import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
-import { STEP_TITLES } from '../contract/rollback.ts';
+import { STEP_TITLES, type SyncSelection } from '../contract/rollback.ts';
 import { formatDuration } from './durations.ts';
 import { oneLine, plainPunctuation, type Style } from './terminal.ts';
 
@@ -126,8 +126,10 @@ function broughtBack(input: RollbackInput | SyncInput): string {
   const { paths, include, exclude, conflictPolicy } = input.sync;
   const only = include === undefined ? '' : ` only ${include.map(oneLine).join(', ')}`;
   const without = exclude === undefined ? '' : ` without ${exclude.map(oneLine).join(', ')}`;
+  const open = input.sync.openFiles === 'refuse' ? '; refused while a process writes to them' : '';
+  const slow = input.sync.throttle === undefined ? '' : `; ${throttleText(input.sync.throttle)}`;
   const gone = input.sync.delete === true ? '; DELETES what was deleted from A to B' : '';
-  return `${paths.map(oneLine).join(', ')}${only}${without} (${conflictPolicy}: ${rule}${gone})`;
+  return `${paths.map(oneLine).join(', ')}${only}${without} (${conflictPolicy}: ${rule}${gone}${open}${slow})`;
 }
 
 function powerAtEnd(input: RollbackInput, plan: RollbackPlan): string {
@@ -163,6 +165,12 @@ export function findingLines(finding: RollbackPlan['findings'][number], mark: st
   const lines = [`  ${mark} ${flag === undefined ? '' : `${flag}: `}${oneLine(finding.fact)}`];
   if (finding.remedy !== undefined) lines.push(`    → ${oneLine(finding.remedy)}`);
   return lines;
+}
+
+/** `throttle` of a request, in words. */
+export function throttleText({ mibPerSecond, ioClass }: NonNullable<SyncSelection['throttle']>): string {
+  const rate = mibPerSecond === undefined ? '' : `at most ${mibPerSecond} MiB/s, `;
+  return `${rate}I/O class ${ioClass ?? 'idle'}`;
 }
 
 export const count = (amount: number, noun: string): string => `${amount} ${noun}${amount === 1 ? '' : 's'}`;

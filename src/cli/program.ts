@@ -383,6 +383,15 @@ function syncFlags(command: Command): Command {
     .option('--without-serial', 'tell a disk without a serial number apart by comparing before and after the attach')
     .option('--into <folder>', 'bring the paths back below this folder, not to where they were')
     .option('--choose', 'wait with the copy mounted until `select` says what of the paths to bring back')
+    .option('--max-rate <mib>', 'copy and verify at most so many MiB per second')
+    .option(
+      '--io-class <class>',
+      "idle (default) or best-effort: the copy's share of the guest's disks, as ionice has it",
+    )
+    .option(
+      '--open-files <what>',
+      'when a process writes to a selected live file as the copy begins: warn (default), refuse or ignore',
+    )
     .option(
       '--delete',
       'delete below the paths what was deleted from A to B, unless it has changed since the reset; shows it first, and waits for `resolve`',

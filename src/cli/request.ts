@@ -24,6 +24,9 @@ export interface RequestFlags {
   readonly exclude?: readonly string[];
   readonly delete?: boolean;
   readonly deleteUnseen?: boolean;
+  readonly maxRate?: string;
+  readonly ioClass?: string;
+  readonly openFiles?: string;
   readonly withoutSerial?: boolean;
   readonly power?: string;
   readonly forceStop?: boolean;
@@ -76,6 +79,9 @@ const EXPECTED: Readonly<Record<string, string>> = {
   '--exclude': 'a pattern such as *.tmp or /cache',
   '--hook':
     'POINT=/file, or POINT={"command":"/file","args":[…],"user":…,"timeoutSeconds":…,"onFailure":"fail|continue|ask"}',
+  '--max-rate': 'a whole number of MiB per second from 1 to 100000, such as 50',
+  '--io-class': 'idle or best-effort',
+  '--open-files': 'warn, refuse or ignore',
   '--power': 'as-found, running or stopped',
   '--retention-days': 'a whole number of days from 1 to 65536, such as 30',
   '--mode': 'cold, warm or hot',
@@ -102,6 +108,9 @@ export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput 
     flags.exclude,
     flags.delete,
     flags.deleteUnseen,
+    flags.maxRate,
+    flags.ioClass,
+    flags.openFiles,
     flags.withoutSerial,
   ];
   const sync = says.some((flag) => flag !== undefined) ? selection(flags) : undefined;
@@ -239,6 +248,11 @@ function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): st
     if (flags[flag] === undefined || broughtBack) continue;
     faults.push(`--${flag}: nothing is brought back without --path: add --path, or leave out --${flag}`);
   }
+  const more = { '--max-rate': flags.maxRate, '--io-class': flags.ioClass, '--open-files': flags.openFiles };
+  for (const [flag, value] of Object.entries(more)) {
+    if (value === undefined || broughtBack) continue;
+    faults.push(`${flag}: nothing is brought back without --path: add --path, or leave out ${flag}`);
+  }
   if (flags.withoutSerial === true && !broughtBack) {
     faults.push('--without-serial: nothing is brought back without --path: add --path, or leave out --without-serial');
   }
@@ -301,6 +315,15 @@ function selection(flags: RequestFlags): Record<string, unknown> {
     ...(flags.exclude === undefined ? {} : { exclude: flags.exclude }),
     ...(flags.delete === undefined ? {} : { delete: flags.delete }),
     ...(flags.deleteUnseen === undefined ? {} : { deleteUnseen: flags.deleteUnseen }),
+    ...(flags.maxRate === undefined && flags.ioClass === undefined
+      ? {}
+      : {
+          throttle: {
+            ...(flags.maxRate === undefined ? {} : { mibPerSecond: whole(flags.maxRate) }),
+            ...(flags.ioClass === undefined ? {} : { ioClass: flags.ioClass }),
+          },
+        }),
+    ...(flags.openFiles === undefined ? {} : { openFiles: flags.openFiles }),
     ...(flags.withoutSerial === true ? { withoutSerial: 'compare' } : {}),
   };
 }
@@ -350,6 +373,12 @@ function typed(
     if (path[1] === 'into') return { flag: '--into', value: flags.into };
     if (path[1] === 'conflictPolicy') return { flag: '--conflict', value: flags.conflict };
     if (path[1] === 'deleteUnseen') return { flag: '--delete-unseen', value: String(flags.deleteUnseen) };
+    if (path[1] === 'openFiles') return { flag: '--open-files', value: flags.openFiles };
+    if (path[1] === 'throttle') {
+      return path[2] === 'ioClass'
+        ? { flag: '--io-class', value: flags.ioClass }
+        : { flag: '--max-rate', value: flags.maxRate };
+    }
     if (path[1] === 'delete') return { flag: '--delete', value: String(flags.delete) };
     const index = path[2];
     if (path[1] === 'include' || path[1] === 'exclude') {

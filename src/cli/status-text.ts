@@ -11,7 +11,7 @@ import type {
 } from '../contract/rollback.ts';
 import { formatBytes, formatDuration } from './durations.ts';
 import { shellWord, type Typed, waitingKind, waitingLines, waitingMark, waitingWord } from './next-commands.ts';
-import { count } from './plan-text.ts';
+import { count, throttleText } from './plan-text.ts';
 import { oneLine, plainPunctuation, type Style } from './terminal.ts';
 
 const GLYPHS: Record<Step['state'], string> = { pending: '◷', running: '●', done: '✔', skipped: '○', failed: '✖' };
@@ -75,8 +75,12 @@ export function statusText(view: RunView, options: StatusOptions): string {
     lines.push(color.yellow(`Retrying ${attempt.activity} (attempt ${attempt.attempt}): ${oneLine(attempt.message)}`));
   }
   if (steps.length > 0) lines.push('', ...stepTable(steps, style, now));
-  if (view.copyProgress !== undefined) {
-    lines.push('', `Copy: ${copyLine(view.copyProgress)}`);
+  const progress = view.copyProgress ?? view.status?.copy;
+  if (view.execution === 'running' && progress !== undefined) {
+    lines.push('', `Copy: ${copyLine(progress, now)}`);
+  }
+  if (view.status?.throttle !== undefined && view.execution === 'running') {
+    lines.push(`Throttle: ${throttleText(view.status.throttle)}`);
   }
   const extra = [...endLines(view, style, typed), ...ledgerLines(ledgerOf(view))];
   if (extra.length > 0) lines.push('', ...extra);
@@ -169,11 +173,25 @@ export function stepDuration(step: Step, now: number): string {
   return end === undefined ? '' : formatDuration(end - Date.parse(step.startedAt));
 }
 
-export function copyLine(progress: CopyProgress): string {
-  const files = `${progress.filesDone} of ${count(progress.filesTotal, 'file')}`;
-  const bytes = `${formatBytes(progress.bytesDone)} of ${formatBytes(progress.bytesTotal)}`;
-  const percent = progress.bytesTotal > 0 ? ` (${Math.floor((progress.bytesDone / progress.bytesTotal) * 100)} %)` : '';
-  return `${progress.stage}, ${files}, ${bytes}${percent}`;
+export function copyLine(progress: CopyProgress, now = Date.now()): string {
+  const { stage, filesDone, filesTotal, bytesDone, bytesTotal, bytesPerSecond, secondsLeft, changedAt } = progress;
+  if (stage === 'scanning') return `scanning, ${filesDone} entries so far${sinceChange(changedAt, now)}`;
+  // All of a stage's bytes may be there while it is not over yet.
+  const percent = stage === 'done' ? 100 : Math.min(99, Math.floor((bytesDone / bytesTotal) * 100));
+  return [
+    `${stage}, ${filesDone} of ${count(filesTotal, 'file')}`,
+    `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}${bytesTotal > 0 ? ` (${percent} %)` : ''}`,
+    ...(bytesPerSecond === undefined ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
+    ...(secondsLeft === undefined ? [] : [`${formatDuration(secondsLeft * 1_000)} left`]),
+  ]
+    .join(', ')
+    .concat(sinceChange(changedAt, now));
+}
+
+/** Only what takes longer than a look or two is worth a word. */
+function sinceChange(changedAt: string | undefined, now: number): string {
+  const ms = changedAt === undefined ? 0 : now - Date.parse(changedAt);
+  return ms >= 20_000 ? `; nothing has changed for ${formatDuration(ms)}` : '';
 }
 
 /** What the receipt says about entries of which something may be missed. */
@@ -204,6 +222,14 @@ function endLines(view: RunView, style: Style, typed: Typed): string[] {
     if (receipt.report !== undefined) {
       lines.push(
         `Path by path: \`${typed(`report ${shellWord(view.workflowId)}`)}\` (${count(receipt.report.entries, 'path')}; --action keep,left for what was not brought back)`,
+      );
+    }
+    if (receipt.openFiles !== undefined) {
+      const { files, processes, paths } = receipt.openFiles;
+      lines.push(
+        style.color.yellow(
+          `Open for writing while it was copied: ${count(files, 'live file')}, by ${oneLine(processes)}, such as ${paths.map(oneLine).join(', ')}; hooks at beforeCopy and afterCopy can stop and start it`,
+        ),
       );
     }
     for (const { folder, files } of receipt.aside ?? []) {

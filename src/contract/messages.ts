@@ -10,6 +10,8 @@ export const WORKFLOW_TYPE = {
 } as const;
 
 export const STATUS_QUERY = 'status';
+/** Argument: `CopyProgress`. */
+export const COPY_PROGRESS_SIGNAL = 'copyProgress';
 /** Answers with one sentence: what a cancel would do now. */
 export const CANCEL_PREVIEW_QUERY = 'cancelPreview';
 

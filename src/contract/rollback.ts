@@ -92,6 +92,17 @@ export const syncSelectionSchema = z.strictObject({
   delete: z.boolean().optional(),
   /** Delete it without showing first what, and without waiting for somebody's decision. */
   deleteUnseen: z.boolean().optional(),
+  /** What copy and verification may take of the guest's disks; absent: all that nobody else wants (`idle`). */
+  throttle: z
+    .strictObject({
+      /** Read and written at most, in MiB per second. */
+      mibPerSecond: z.number().int().min(1).max(100_000).optional(),
+      /** As `ionice` has it; how much it does depends on the guest's I/O scheduler. */
+      ioClass: z.enum(['idle', 'best-effort']).optional(),
+    })
+    .optional(),
+  /** When a process writes to a selected live file as the copy begins. Absent: `warn`. */
+  openFiles: z.enum(['warn', 'refuse', 'ignore']).optional(),
 });
 export type SyncSelection = z.infer<typeof syncSelectionSchema>;
 
@@ -360,6 +371,15 @@ export interface GateEvidence {
   readonly unfinishedSnapshots: number;
 }
 
+/** Selected live files that processes held open for writing when the copy began. */
+export interface OpenFiles {
+  readonly files: number;
+  /** At most five, such as `postgres (pid 812)`. */
+  readonly processes: string;
+  /** The first three. */
+  readonly paths: readonly string[];
+}
+
 /** Totals of a copy, as verified in the guest after dropping its caches. */
 export interface CopyReceipt {
   readonly filesSelected: number;
@@ -377,6 +397,7 @@ export interface CopyReceipt {
   /** SHA-256 over the sorted manifest of what was selected on B. */
   readonly digest: string;
   readonly mismatches: readonly string[];
+  readonly openFiles?: OpenFiles;
   /** Where what was replaced or deleted is kept in the guest, until somebody removes it. */
   readonly aside?: ReadonlyArray<{ readonly folder: string; readonly files: number }>;
   /** What B has and is not live after the copy. */
@@ -491,7 +512,12 @@ export interface RunStatus {
   /** From the verification on. */
   readonly receipt?: CopyReceipt;
   readonly ledger: readonly LedgerEntry[];
+  /** Of the plan, and what was found since. */
   readonly findings: readonly PlanFinding[];
+  /** What was asked for, if anything. */
+  readonly throttle?: SyncSelection['throttle'];
+  /** While the copy runs: as last told, at each stage and tenth of it, at most twice a minute. `copyProgress` is newer. */
+  readonly copy?: CopyProgress;
 }
 
 /** Where copy or verification stand, as last heard from the guest; in the heartbeat of the activity that waits for it. */
@@ -501,6 +527,12 @@ export const copyProgressSchema = z.object({
   filesTotal: z.number(),
   bytesDone: z.number(),
   bytesTotal: z.number(),
+  /** Over the last minute or so of the stage. */
+  bytesPerSecond: z.number().optional(),
+  /** Until the stage has ended, at this rate. */
+  secondsLeft: z.number().optional(),
+  /** When the counters last moved, ISO 8601. */
+  changedAt: z.string().optional(),
 });
 export type CopyProgress = Readonly<z.infer<typeof copyProgressSchema>>;
 

@@ -1,6 +1,7 @@
 /** How a run reads in the Temporal UI: one Markdown page, its first lines enough for a tired human. */
 import type { WaitingFor } from '../contract/operator.ts';
 import type { RunStatus, Step } from '../contract/rollback.ts';
+import { copyText, throttleText } from './copy-text.ts';
 
 const GLYPH: Record<Step['state'], string> = { pending: '◷', running: '●', done: '✔', skipped: '○', failed: '✖' };
 
@@ -20,9 +21,11 @@ export function currentDetails(status: RunStatus, workflowId: string): string {
       ? []
       : [`- Snapshot B, the state just before the reset: \`${status.safetySnapshotId}\``]),
     ...(status.recoveryDiskId === undefined ? [] : [`- Recovery disk made from B: \`${status.recoveryDiskId}\``]),
+    ...(status.throttle === undefined ? [] : [`- ${throttleText(status.throttle)}`]),
     '',
     '#### Steps',
     ...status.steps.map(stepLine),
+    ...(status.copy === undefined ? [] : ['', `**${copyText(status.copy)}**`]),
     '',
     '#### If you cancel now',
     status.cancelPreview,

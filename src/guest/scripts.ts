@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import type { HookPoint } from '../contract/hooks.ts';
 import type { Discarded, ReportPage, Restored, reportRequestSchema } from '../contract/report.ts';
 import type { Deletions } from '../contract/operator.ts';
-import type { CopyProgress, CopyReceipt, SyncSelection } from '../contract/rollback.ts';
+import type { CopyProgress, CopyReceipt, OpenFiles, SyncSelection } from '../contract/rollback.ts';
 import type { LookRequest, LookResult } from '../contract/selection.ts';
 
 /** Every script's answer. `refused`: the guest is not as it must be, and trying again does not help. */
@@ -96,9 +96,13 @@ export interface CopyStartInput extends RunRef {
   readonly again?: boolean | undefined;
   /** A folder in place of `originalMount`, on the same file system. */
   readonly into?: string | undefined;
+  readonly throttle?: SyncSelection['throttle'];
+  /** Refused (`OpenFiles`) with `refuse` while somebody writes to a selected live file. */
+  readonly openFiles?: SyncSelection['openFiles'];
 }
 export interface CopyStartResult {
   readonly alreadyRunning: boolean;
+  readonly openFiles?: OpenFiles;
 }
 
 /**
@@ -110,6 +114,7 @@ export interface CopyStatusResult extends CopyProgress {
   readonly message: string;
   /** When held. */
   readonly deletions?: Deletions;
+  readonly openFiles?: OpenFiles;
 }
 
 /** `verify-start` / the same `copy-status`, then `verify-result`. */

@@ -348,11 +348,19 @@ async function copyUntilDone(
 ): Promise<void> {
   let wanted = selection;
   for (let start = 1; ; start += 1) {
-    await startCopy(run, summary(`Start the copy in the guest (${wanted.conflictPolicy})`), guest, mounts, wanted);
+    const started = await startCopy(
+      run,
+      summary(`Start the copy in the guest (${wanted.conflictPolicy})`),
+      guest,
+      mounts,
+      wanted,
+    );
+    run.sawOpenFiles(started.openFiles);
     try {
       const copy = await transfers.awaitCopy.executeWithOptions(summary('Wait until the copy in the guest has ended'), [
         guest,
       ]);
+      run.sawOpenFiles(copy.openFiles);
       if (copy.state !== 'held') return;
       // Planned anew since, and something else would go.
       wanted = await mayDelete(run, wanted, copy.deletions);

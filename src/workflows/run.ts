@@ -7,6 +7,7 @@ import {
   ApplicationFailure,
   createEventGroup,
   defineQuery,
+  defineSignal,
   isCancellation,
   log,
   setCurrentDetails,
@@ -18,16 +19,25 @@ import {
 import type { BootRef } from '../activities/guest.ts';
 import type { HookReport } from '../contract/hooks.ts';
 import type { Purpose } from '../contract/ids.ts';
-import { CANCEL_PREVIEW_QUERY, FAILURE, SEARCH_ATTRIBUTES, STATUS_QUERY } from '../contract/messages.ts';
+import {
+  CANCEL_PREVIEW_QUERY,
+  COPY_PROGRESS_SIGNAL,
+  FAILURE,
+  SEARCH_ATTRIBUTES,
+  STATUS_QUERY,
+} from '../contract/messages.ts';
 import type { WaitingFor } from '../contract/operator.ts';
 import {
   type Chosen,
+  type CopyProgress,
   type CopyReceipt,
   type FailureReport,
   type GateEvidence,
   type LedgerEntry,
+  type OpenFiles,
   type Outcome,
   type Phase,
+  type PlanFinding,
   type RollbackInput,
   type RollbackPlan,
   type RollbackResult,
@@ -45,6 +55,7 @@ import { failureText } from './failure-text.ts';
 import { Operator } from './operator.ts';
 
 export const statusQuery = defineQuery<RunStatus>(STATUS_QUERY);
+const copyProgressSignal = defineSignal<[CopyProgress]>(COPY_PROGRESS_SIGNAL);
 export const cancelPreviewQuery = defineQuery<string>(CANCEL_PREVIEW_QUERY);
 
 const phaseKey = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, SearchAttributeType.KEYWORD);
@@ -124,6 +135,8 @@ export class Run {
   #steps: Step[] = [];
   #ledger: LedgerEntry[] = [];
   #leftovers: string[] = [];
+  readonly #found: PlanFinding[] = [];
+  #copy: CopyProgress | undefined;
   readonly #hooks: HookReport[] = [];
   #hookAttempts = 0;
 
@@ -141,6 +154,14 @@ export class Run {
     setHandler(cancelPreviewQuery, () => this.status().cancelPreview, {
       description: 'What a cancel would do now, in one sentence',
     });
+    setHandler(
+      copyProgressSignal,
+      (progress) => {
+        this.#copy = progress;
+        this.#show();
+      },
+      { description: 'How far the copy is, from the activity that waits for it' },
+    );
     this.operator = new Operator({
       status: () => this.status(),
       changed: () => this.#show(),
@@ -284,6 +305,20 @@ export class Run {
     this.#hooks.push(report);
   }
 
+  /** Said once, however often the copy is started. */
+  sawOpenFiles(open: OpenFiles | undefined): void {
+    if (open === undefined || this.#found.some(({ code }) => code === 'OpenFiles')) return;
+    this.#found.push({
+      severity: 'warning',
+      code: 'OpenFiles',
+      field: 'hooks',
+      fact: `${open.files} of the live files were open for writing by ${open.processes} when the copy began, such as ${open.paths.join(', ')}`,
+      remedy:
+        'what it writes may not go with what was brought back: let a hook at beforeCopy stop it, and one at afterCopy start it',
+    });
+    this.#show();
+  }
+
   leaveOver(what: string): void {
     this.#leftovers.push(what);
   }
@@ -371,7 +406,9 @@ export class Run {
       ...(this.recoveryDiskId === undefined ? {} : { recoveryDiskId: this.recoveryDiskId }),
       ...(this.receipt === undefined ? {} : { receipt: this.receipt }),
       ledger: this.#ledger,
-      findings: this.plan?.findings ?? [],
+      findings: [...(this.plan?.findings ?? []), ...this.#found],
+      ...(this.input.sync?.throttle === undefined ? {} : { throttle: this.input.sync.throttle }),
+      ...(this.#copy === undefined || !this.#isRunning('copyBack') ? {} : { copy: this.#copy }),
     };
   }
 

@@ -7,9 +7,14 @@ need run
 transfer() {
   (
     set -o pipefail
-    tar -C "$1" --null --no-unquote --no-recursion --format=posix --sparse --numeric-owner "${TAR[@]}" \
-      -T "$3" -cf - | tar -C "$2" --numeric-owner --same-owner -p --delay-directory-restore "${TAR[@]}" -xf -
+    if ((RATE)); then pack "$1" "$3" | limited | unpack "$2"; else pack "$1" "$3" | unpack "$2"; fi
   )
+}
+pack() {
+  tar -C "$1" --null --no-unquote --no-recursion --format=posix --sparse --numeric-owner "${TAR[@]}" -T "$2" -cf -
+}
+unpack() {
+  tar -C "$1" --numeric-owner --same-owner -p --delay-directory-restore "${TAR[@]}" -xf -
 }
 # Runs a tool that must succeed.
 must() {
@@ -80,10 +85,10 @@ copy_mount() {
   relock
   remove_stage "$TO"
 }
-# Two workers take the pieces of kind $1 one by one.
+# The workers take the pieces of kind $1 one by one.
 pool() {
   local w pids=()
-  for w in 1 2; do
+  for w in $WORKERS; do
     mkdir -p "$M/w$w"
     worker "$w" "$1" &
     pids+=("$!")
@@ -116,7 +121,7 @@ copy_piece() {
       if [[ $first ]]; then
         must ln -P -- "$shelf/$first" "$shelf/$REPLY"
       else
-        must cp -a -- "$FROM/$REPLY" "$shelf/$REPLY"
+        copy_large "$REPLY" "$shelf" "$list"
         first=$REPLY
         hash_large "$FROM" "$first" "$size" "$blocks" && sum=$REPLY
       fi
@@ -145,6 +150,16 @@ copy_piece() {
   rm -rf --one-file-system "$shelf"
   mv -f "$sums" "${sums%.part}"
   echo "${M##*/}/${2##*/} $files $bytes $COPIED $COPIED_BYTES" >>"$DIR/journal"
+}
+
+# The large file $1 to below $2, where its folder is; list $3 is free to use.
+copy_large() {
+  if ((RATE)); then
+    printf '%s\0' "$1" >"$3"
+    must transfer "$FROM" "$2" "$3"
+  else
+    must cp -a -- "$FROM/$1" "$2/$1"
+  fi
 }
 
 # What is to be done with each entry of a staged piece, by what is live at this moment. Lines "how, folder, name, size":

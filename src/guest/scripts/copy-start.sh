@@ -26,7 +26,7 @@ lock
 [[ -e $RUN_DIR/engine ]] || fail NoEngine 'copy-engine has not run since the last boot of this guest'
 DIR=$RUN_DIR/copy
 mkdir -p "$DIR"
-reply() { answer "{\"alreadyRunning\":$1}"; }
+reply() { answer "{\"alreadyRunning\":$1$([[ ! -s $DIR/open ]] || echo ",\"openFiles\":$(<"$DIR/open")")}"; }
 if job_alive copy; then reply true; fi
 # All that the plan depends on.
 asked() {
@@ -61,7 +61,12 @@ POLICY=${IN[conflictPolicy]} REMOVE=0 SINCE= PLAN_ONLY=${IN[planOnly]-} MAY_DELE
 # After another boot, and in a side folder, nothing tells what has changed since the reset.
 [[ ${IN[base.bootId]-} != "$BOOT" || ${IN[into]+set} ]] || SINCE=${IN[base.bootedAt]-}
 [[ ! $SINCE || $SINCE =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse InvalidInput 'base.bootedAt is no time'
-KEEP+=' POLICY REMOVE SINCE KEPT_DIR PLAN_ONLY MAY_DELETE'
+OPEN_FILES=${IN[openFiles]-warn} RATE=${IN[throttle.mibPerSecond]-0} IO_CLASS=${IN[throttle.ioClass]-idle}
+[[ $OPEN_FILES == @(warn|refuse|ignore) && $IO_CLASS == @(idle|best-effort) && $RATE =~ ^[0-9]{1,6}$ ]] ||
+  refuse InvalidInput 'openFiles or throttle is not as it must be'
+echo "$RATE $IO_CLASS" >"$DIR/throttle"
+((RATE == 0)) || WORKERS=1
+KEEP+=' POLICY REMOVE SINCE KEPT_DIR PLAN_ONLY MAY_DELETE OPEN_FILES RATE'
 ((REMOVE == 0)) || [[ $SINCE ]] ||
   refuse NoBase 'nothing can be deleted: what was there right after the reset is not known, since the guest was booted again or no reset went before'
 
@@ -99,6 +104,8 @@ copy_job() {
   read -r entries bytes digest <"$DIR/deletions"
   # What is deleted was seen before, by its digest, or need not be.
   if [[ $PLAN_ONLY == true || $entries != 0 && $MAY_DELETE != @(all|"$digest") ]]; then job_end held '' ''; fi
+  [[ -s $DIR/journal ]] || judge_open_files
+  : >"$DIR/begun"
   copy_all
 }
 start_job copy copy_job
@@ -109,7 +116,7 @@ for ((i = 0; i < 30; i++)); do
     [[ $state != refused ]] || refuse "$code" "$text"
     break
   fi
-  [[ -e $DIR/planned ]] && break
+  [[ -e $DIR/begun ]] && break
   sleep 0.4
 done
 reply false

@@ -16,6 +16,14 @@ if [[ -e $DIR/result ]]; then
 fi
 stage=scanning done=0 files=0 bytes=0 total=0
 read -r stage done files bytes total < <(tail -n 1 "$DIR/progress")
+if [[ $stage == scanning ]]; then
+  # What was found so far, of how much nobody knows.
+  done=0
+  for list in "$DIR"/m*/{b,live}; do
+    [[ ! -e $list.raw ]] || list+=.raw
+    done=$((done + $(wc -l <"$list" || echo 0)))
+  done
+fi
 if [[ $stage == @(copying|verifying) ]]; then
   # Each piece counts once, whoever did it.
   read -r done bytes < <(awk '!($1 in seen) { seen[$1]; f += $2; b += $3 } END { printf "%d %.0f\n", f, b }' "$DIR/journal")
@@ -31,5 +39,6 @@ more=
 if [[ $state == held ]] && read -r entries size digest <"$DIR/deletions"; then
   more=",\"deletions\":{\"entries\":$entries,\"bytes\":$size,\"digest\":\"$digest\"}"
 fi
+[[ ! -s $DIR/open ]] || more+=",\"openFiles\":$(<"$DIR/open")"
 js "$message"
 answer "{\"state\":\"$state\",\"stage\":\"$stage\",\"filesDone\":$done,\"filesTotal\":$files,\"bytesDone\":$bytes,\"bytesTotal\":$total,\"message\":$REPLY$more}"

@@ -27,7 +27,10 @@ start_job() {
     printf 'job_begin; %s\n' "$2"
   } >"$dir/job.sh"
   command -v nice && how+=(nice -n 10)
-  command -v ionice && how+=(ionice -c 3)
+  command -v ionice && case ${IO_CLASS-} in
+    best-effort) how+=(ionice -c 2 -n 7) ;;
+    *) how+=(ionice -c 3) ;;
+  esac
   "${how[@]}" bash "$dir/job.sh" </dev/null >/dev/null 2>"$dir/log" 3>&- 9>&- &
   for ((i = 0; i < 100; i++)); do
     [[ -s $dir/pid ]] && return

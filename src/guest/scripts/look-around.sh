@@ -11,8 +11,8 @@ lacks() {
   js "$1"
   missing+=${missing:+,}$REPLY
 }
-for tool in awk blkid chmod chown cmp comm cp cut find flock grep head ln mount mv nohup paste readlink rm sed setsid \
-  sha256sum sort stat sync tail tar touch tr umount wc xargs; do
+for tool in awk blkid chmod chown cmp comm cp cut dd find flock grep head ln mount mv nohup paste readlink rm sed setsid \
+  sha256sum sort stat sync tail tar timeout touch tr umount wc xargs; do
   command -v "$tool" || lacks "$tool"
 done
 if command -v find; then find / -maxdepth 0 -printf '' || lacks 'find with -printf (GNU findutils)'; fi

@@ -184,6 +184,7 @@ plan_mount() {
   done >"$M/parents"
   sorted -u -o "$M/parents" "$M/parents"
   scan
+  find_open_files
   read_mounts
   for i in "${!M_AT[@]}"; do
     [[ ${M_AT[i]} == "${TO%/}/"?* && ${M_AT[i]} != "$TO" ]] || continue

@@ -118,15 +118,18 @@ hashes() {
     sed -E '/^\\/{s/^.//;s/\\\\/\\s/g;s/\\r/\r/g};s/\t/\\t/g;s/^([0-9a-f]{64}) [ *](.*)$/\2\t\1/'
 }
 LARGE=67108864
-KEEP='ROW ODD ODD_NAME LARGE'
+# One is enough for a rate that somebody has chosen.
+WORKERS='1 2'
+KEEP='ROW ODD ODD_NAME LARGE WORKERS RATE'
+RATE=0
 # REPLY = SHA-256 of the large file $2 below $1 with $3 bytes in $4 blocks. openssl is several times faster. Of a file that is
 # mostly holes, its archive is hashed, which has no holes: terabytes of nothing are not read.
 hash_large() {
   if (($4 * 2048 < $3)); then
-    read -r REPLY _ < <(printf '%s\0' "$2" | tar -C "$1" --format=gnu --sparse --null --no-unquote --numeric-owner -T - -cf - | sha256sum)
+    read -r REPLY _ < <(printf '%s\0' "$2" | tar -C "$1" --format=gnu --sparse --null --no-unquote --numeric-owner -T - -cf - | at_rate | sha256sum)
     REPLY=sparse:$REPLY
     return
   fi
-  command -v openssl && read -r REPLY _ < <(openssl dgst -sha256 -r <"$1/$2") && ((${#REPLY} == 64)) && return
-  read -r REPLY _ < <(sha256sum <"$1/$2")
+  command -v openssl && read -r REPLY _ < <(if ((RATE)); then limited <"$1/$2" | openssl dgst -sha256 -r; else openssl dgst -sha256 -r <"$1/$2"; fi) && ((${#REPLY} == 64)) && return
+  read -r REPLY _ < <(at_rate <"$1/$2" | sha256sum)
 }

@@ -29,7 +29,7 @@ BEGIN { open("live", live); open("kept", kept); open("b", b_hash) }
   print "live", $6, $11, $1 >hash
 }
 '
-AWK_PIECES='
+AWK_HASH_PIECES='
 function piece() { if (out) close(out); out = sprintf("%s/%07d.%s", folder, ++pieces, $1); lines = size = 0 }
 $1 != side || lines >= 2000 || size + $2 > 67108864 && lines || !out { piece() }
 { print $2, $3, $4 >out; lines++; files++; size += $2; bytes += $2; side = $1 }
@@ -80,7 +80,7 @@ END { print selected + 0, selected_bytes + 0, kept_files + 0, kept_bytes + 0 >to
 '
 
 hash_worker() {
-  local piece side size blocks name root files bytes
+  local piece side size blocks name root files bytes start
   for piece in "$M/c/"*; do
     [[ ! -e $DIR/fault ]] || break
     [[ -e $piece ]] && mv -T "$piece" "$M/w$1" || continue
@@ -89,12 +89,14 @@ hash_worker() {
     cd -P -- "$root" || die "$root is gone"
     read -r files bytes < <(awk '{ b += $1 } END { printf "%d %.0f\n", NR, b }' "$M/w$1")
     IFS=$TAB read -r size blocks name <"$M/w$1"
+    hundredths && start=$REPLY
     if ((size >= LARGE)); then
       dec "$name"
       hash_large "$root" "$REPLY" "$size" "$blocks"
       echo "$name$TAB$REPLY" >>"$M/$side-hash$1"
     else
       cut -f3 "$M/w$1" | decode | hashes >>"$M/$side-hash$1"
+      ((RATE == 0)) || pause_until $((start + bytes * 100 / (RATE * 1048576)))
     fi
     echo "${M##*/}/${piece##*/} $files $bytes 0 0" >>"$DIR/journal"
   done
@@ -103,6 +105,7 @@ hash_worker() {
 
 verify_job() {
   local m name why f files bytes size pids
+  . "$RUN_DIR/engine"
   BESIDE=.from-b-$RUN
   FILES=0 BYTES=0 SELECTED=0 SELECTED_BYTES=0 KEPT=0 KEPT_BYTES=0 WRONG=0 SHOWN=
   progress scanning 0 0 0 0
@@ -123,7 +126,7 @@ verify_job() {
     awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-hash" "-vcheck=$M/check" "-vhash=$M/hash" "$AWK_LISTS $AWK_SELECT" "$M/b" ||
       die 'the lists could not be compared'
     mkdir "$M/c"
-    read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "$AWK_LISTS $AWK_PIECES")
+    read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "$AWK_LISTS $AWK_HASH_PIECES")
     FILES=$((FILES + files)) BYTES=$((BYTES + bytes))
   done
   # Beside the reading of what was copied.
@@ -135,7 +138,7 @@ verify_job() {
     open_mount "$DIR/m$m"
     for f in b-attr live-attr wrong; do : >"$M/$f"; done
     pids=()
-    for f in 1 2; do
+    for f in $WORKERS; do
       hash_worker "$f" &
       pids+=("$!")
     done
@@ -173,18 +176,19 @@ verify_job() {
       ((${#SHOWN} + ${#REPLY} >= 12000)) || SHOWN+=${SHOWN:+,}$REPLY
     done <"$M/wrong"
   done
-  local digest ok=false copied report
+  local digest ok=false copied report open=
   read -r digest _ < <(sha256sum <"$DIR/manifest")
   ((WRONG > 0)) || ok=true
   read -r copied bytes <"$RUN_DIR/copy/copied"
   asides
+  [[ ! -s $RUN_DIR/copy/open ]] || open=",\"openFiles\":$(<"$RUN_DIR/copy/open")"
   wait "$residue"
   residue_json
   residue=$REPLY
   report=
   ! keep_report "$DIR"/m*/left || report_json
-  printf '{"filesSelected":%d,"bytesSelected":%d,"filesCopied":%d,"bytesCopied":%d,"filesKeptLive":%d,"bytesKeptLive":%d,"verified":%s,"xattrsCompared":%s,"digest":"%s","mismatches":[%s],"mismatchCount":%d,"aside":[%s],"notBroughtBack":%s%s,"verdicts":{%s}}\n' \
-    "$SELECTED" "$SELECTED_BYTES" "$copied" "$bytes" "$KEPT" "$KEPT_BYTES" "$ok" "$XATTRS" "$digest" "$SHOWN" "$WRONG" "$ASIDES" "$residue" "$report" \
+  printf '{"filesSelected":%d,"bytesSelected":%d,"filesCopied":%d,"bytesCopied":%d,"filesKeptLive":%d,"bytesKeptLive":%d,"verified":%s,"xattrsCompared":%s,"digest":"%s","mismatches":[%s],"mismatchCount":%d,"aside":[%s],"notBroughtBack":%s%s%s,"verdicts":{%s}}\n' \
+    "$SELECTED" "$SELECTED_BYTES" "$copied" "$bytes" "$KEPT" "$KEPT_BYTES" "$ok" "$XATTRS" "$digest" "$SHOWN" "$WRONG" "$ASIDES" "$residue" "$report" "$open" \
     "$(awk '{ f[$1] += $2; b[$1] += $3 } END { for (v in f) { printf "%s\"%s\":{\"entries\":%.0f,\"bytes\":%.0f}", c, v, f[v], b[v]; c = "," } }' "$RUN_DIR"/copy/m*/totals)" >"$DIR/verdict"
   progress "done" "$FILES" "$FILES" "$BYTES" "$BYTES"
   job_end "done" '' ''
@@ -213,5 +217,7 @@ asides() {
     ASIDES+=${ASIDES:+,}"{\"folder\":$REPLY,\"files\":$n}"
   done
 }
+read -r RATE IO_CLASS <"$RUN_DIR/copy/throttle"
+((RATE == 0)) || WORKERS=1
 start_job verify verify_job
 reply false

@@ -70,6 +70,14 @@ it('shows how far the copy is', () => {
   expect(copyLine(copyProgress)).toBe('copying, 12 of 40 files, 1 GiB of 4 GiB (25 %)');
   expect(text(sampleView({ status: sampleStatus(), copyProgress }))).toContain('\nCopy: copying, 12 of 40 files');
   expect(copyLine({ ...copyProgress, bytesTotal: 0, bytesDone: 0 })).toBe('copying, 12 of 40 files, 0 B of 0 B');
+  const paced = { ...copyProgress, bytesPerSecond: 104_857_600, secondsLeft: 31 };
+  expect(copyLine(paced)).toBe('copying, 12 of 40 files, 1 GiB of 4 GiB (25 %), 100 MiB/s, 31s left');
+  // All bytes are there, and the last names are still put into their places.
+  expect(copyLine({ ...copyProgress, bytesDone: copyProgress.bytesTotal })).toContain('(99 %)');
+  expect(copyLine({ ...copyProgress, stage: 'done', bytesDone: copyProgress.bytesTotal })).toContain('(100 %)');
+  expect(copyLine({ ...copyProgress, stage: 'scanning' })).toBe('scanning, 12 entries so far');
+  const stuck = { ...copyProgress, changedAt: '2026-11-28T03:00:00.000Z' };
+  expect(copyLine(stuck, Date.parse('2026-11-28T03:02:00.000Z'))).toContain('; nothing has changed for 2m 00s');
 });
 
 it('shows what is being retried and that nobody answers', () => {
