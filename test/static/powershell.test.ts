@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Language, type Node, Parser } from 'web-tree-sitter';
 import { guestScript } from '../../src/guest/assemble.ts';
 import { POWERSHELL_PARTS, powershellText } from '../../src/guest/powershell.ts';
-import type { ScriptName } from '../../src/guest/scripts.ts';
+import type { GuestScripts, ScriptName } from '../../src/guest/scripts.ts';
+import { HEALTHY } from '../faults/guest-answers.ts';
 
 const names = Object.keys(POWERSHELL_PARTS) as ScriptName[];
 
@@ -46,6 +47,48 @@ const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   'Test-Path': ['LiteralPath'],
   'Update-HostStorageCache': [],
   'Where-Object': [],
+};
+type Names<T> = ReadonlyArray<Exclude<keyof T & string, 'run' | 'bootId'>>;
+/** What each script is sent, as `GuestScripts` has it. */
+const INPUT_OF: { readonly [N in ScriptName]?: Names<GuestScripts[N]['input']> } = {
+  'guest-ready': ['waitSeconds'],
+  'look-around': ['originalSerial', 'hooks'],
+  'check-paths': ['originalSerial', 'paths'],
+  'find-device': [
+    'originalSerial',
+    'originalSizeBytes',
+    'recoverySerial',
+    'recoverySizeBytes',
+    'waitSeconds',
+    'disksBefore',
+    'paths',
+  ],
+  mount: ['fileSystems'],
+  'copy-engine': [],
+  'copy-start': [
+    'mounts',
+    'conflictPolicy',
+    'base',
+    'include',
+    'exclude',
+    'delete',
+    'planOnly',
+    'deletions',
+    'again',
+    'into',
+  ],
+  'copy-status': ['job'],
+  'verify-start': [],
+  'verify-result': [],
+  unmount: ['recoverySerial'],
+  'run-state': [],
+  'disk-use': ['serial'],
+  grow: ['originalSerial'],
+};
+/** Where a Windows guest answers something else than the Linux guest of the samples. */
+const ANSWER_OF: { readonly [N in ScriptName]?: Partial<Record<keyof GuestScripts[N]['result'], unknown>> } = {
+  'look-around': { ...HEALTHY['look-around'], powershell: '' },
+  'verify-result': { ...HEALTHY['verify-result'], bytesKeptLive: 0, aside: [], verdicts: {} },
 };
 /** Set by PowerShell, or by the lines around a script. */
 const GIVEN = new Set(
@@ -86,10 +129,6 @@ const variables = (root: Node): Array<{ name: string; node: Node }> =>
     name: `$${node.text.replace(/^\$\{?(script:)?/i, '').replace(/\}$/, '')}`.toLowerCase(),
     node,
   }));
-const isWithin = (node: Node, ...types: string[]): boolean => {
-  for (let at = node.parent; at !== null; at = at.parent) if (types.includes(at.type)) return true;
-  return false;
-};
 
 describe.each(names)('%s.ps1', (name) => {
   const text = powershellText(name) ?? '';
@@ -131,7 +170,11 @@ describe.each(names)('%s.ps1', (name) => {
     for (const { name: variable, node } of used) {
       const loop = nearest(node, 'foreach_statement');
       const isLoopVariable = loop?.children.find((child) => child?.type === 'variable')?.equals(node) === true;
-      if (isWithin(node, 'left_assignment_expression', 'script_parameter') || isLoopVariable) set.add(variable);
+      // Not what is only added to, nor what an element or a property of is set.
+      const isAssigned =
+        nearest(node, 'left_assignment_expression')?.text === node.text &&
+        nearest(node, 'assignment_expression')?.children[1]?.text === '=';
+      if (isAssigned || isLoopVariable || nearest(node, 'script_parameter') !== null) set.add(variable);
     }
     expect([...new Set(used.map(({ name: variable }) => variable))].filter((v) => !set.has(v))).toEqual([]);
     expect(used.length).toBeGreaterThan(50);
@@ -160,6 +203,42 @@ function nearest(node: Node, type: string): Node | null {
   for (let at = node.parent; at !== null; at = at.parent) if (at.type === type) return at;
   return null;
 }
+
+/** Fields that the contract leaves out where they say nothing. */
+const MAY_BE_ABSENT = ['notBroughtBack', 'report', 'volume', 'volumeUuid', 'subvolume'];
+/** Inputs of which a Windows guest needs nothing. */
+const NOT_FOR_WINDOWS = ['base', 'hooks', 'disksBefore', 'deletions', 'again'];
+
+describe.each(names)('the contract of %s', (name) => {
+  const root = () => parse(powershellText(name) ?? '');
+
+  it('is answered with every field that the bash script answers, and no other', () => {
+    // `copy-engine` answers nothing, `verify-result` what the verification has written.
+    const text = name === 'verify-result' ? (powershellText('verify-start') ?? '') : (powershellText(name) ?? '');
+    const answers = ofType(parse(text), 'hash_literal_expression').map((hash) => keysOf(hash));
+    const wanted = Object.keys(ANSWER_OF[name] ?? HEALTHY[name]).filter((key) => !MAY_BE_ABSENT.includes(key));
+    expect(answers.map((keys) => keys.sort().join())).toContain(wanted.sort().join());
+  });
+
+  it('asks the input for nothing but what is sent', () => {
+    const asked = ofType(root(), 'command')
+      .filter((node) => /^Get-(Needed|Field) \$In\b/.test(node.text))
+      .flatMap((node) => /'([A-Za-z]+)'/.exec(node.text)?.[1] ?? []);
+    const input: readonly string[] = INPUT_OF[name] ?? [];
+    // The job that `copy-engine` leaves in the guest reads what `copy-start` was sent.
+    const ofJob: readonly string[] = (name === 'copy-engine' && INPUT_OF['copy-start']) || [];
+    const sent = ['run', 'bootId', ...input, ...ofJob];
+    expect(asked.length).toBeGreaterThan(0);
+    expect(asked.filter((key) => !sent.includes(key))).toEqual([]);
+    const text = powershellText(name) ?? '';
+    expect(input.filter((key) => !NOT_FOR_WINDOWS.includes(key) && !text.includes(`'${key}'`))).toEqual([]);
+  });
+});
+
+const keysOf = (hash: Node): string[] =>
+  ofType(hash, 'key_expression')
+    .filter((key) => nearest(key, 'hash_literal_expression')?.equals(hash))
+    .map((key) => key.text.replaceAll("'", ''));
 
 describe('the checks themselves', () => {
   it.each(['if ($a { 1 }', '$a = $b ?? 1', '$a = $b ? 1 : 2', 'foreach ($a in $b { }', "'open"])('see %s', (text) => {

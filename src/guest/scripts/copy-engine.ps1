@@ -120,7 +120,7 @@ function New-Plan {
 
 function Invoke-Robocopy([string]$From, [string]$To, $More) {
   # Of the sparse, hard-linked and the like it makes plain files. 0 to 7 are good ends, 8 and above are failures.
-  $arguments = @($From, $To) + @($More) + @('/COPYALL', '/B', '/DCOPY:DAT', '/IS', '/IT', '/XJ', '/R:3', '/W:2', '/NP', '/NJH', '/NJS', '/NFL', '/NDL', ('/UNILOG:' + $JobDir + '\robocopy.log'))
+  $arguments = @($From, $To) + @($More) + @('/COPYALL', '/B', '/IS', '/IT', '/XJ', '/R:3', '/W:2', '/NP', '/NJH', '/NJS', '/NFL', '/NDL', ('/UNILOG:' + $JobDir + '\robocopy.log'))
   & $Robocopy $arguments | Out-Null
   if ($LASTEXITCODE -ge 8) {
     Exit-Job 'failed' 'CopyFailed' ('robocopy ended with {0} on {1}: see {2}\robocopy.log in the guest' -f $LASTEXITCODE, $To, $JobDir)
@@ -157,7 +157,8 @@ function Copy-Chunk([long]$Number, $Entries) {
     $bytes += $entry.Size
   }
   if ($names.Count -gt 0) {
-    Invoke-Robocopy ([IO.Path]::GetDirectoryName($Entries[0].Source)) ([IO.Path]::GetDirectoryName($Entries[0].Target)) $names
+    # A live folder keeps its own times and attributes.
+    Invoke-Robocopy ([IO.Path]::GetDirectoryName($Entries[0].Source)) ([IO.Path]::GetDirectoryName($Entries[0].Target)) ($names + @('/NODCOPY'))
   }
   [IO.File]::AppendAllText($JobDir + '\journal', ('done {0} {1} {2}{3}' -f $Number, $names.Count, $bytes, "`n"), $Utf8)
   $script:FilesDone += $names.Count
@@ -220,7 +221,7 @@ foreach ($line in [IO.File]::ReadLines($JobDir + '\plan', $Utf8)) {
     $room = 0
   }
   if ($entry.Kind -eq 'D' -and -not [IO.Directory]::Exists($entry.Target)) {
-    Invoke-Robocopy $entry.Source $entry.Target @('/E', '/LEV:1', '/XF', '*')
+    Invoke-Robocopy $entry.Source $entry.Target @('/E', '/LEV:1', '/XF', '*', '/DCOPY:DAT')
   }
   if ($isFile) {
     $folder = $parent

@@ -7,6 +7,7 @@ Initialize-RunDir
 $mounts = Join-Path -Path $RunDir -ChildPath 'mnt'
 $shown = @()
 $disks = @{}
+$used = @{}
 function Undo([string]$Code, [string]$Message) {
   foreach ($item in $shown) {
     Remove-PartitionAccessPath -DiskNumber $item.Disk -PartitionNumber $item.Partition -AccessPath $item.At -ErrorAction SilentlyContinue
@@ -54,6 +55,7 @@ foreach ($pair in $systems) {
   $number = [int]$Matches[2]
   $place = [string](Get-Needed $pair 'originalMount')
   $disk = Get-TheDisk 'recovery' $serial 0 20
+  $used[[int]$disk.Number] = $true
   $at = Join-Path -Path $mounts -ChildPath ('p{0}' -f $number)
   $original = $null
   foreach ($candidate in @(Get-Partition -ErrorAction SilentlyContinue)) {
@@ -104,7 +106,9 @@ foreach ($pair in $systems) {
     recoveryMount = $at
   }
 }
-foreach ($number in @($disks.Keys)) { Set-Disk -Number $number -IsReadOnly $true }
+foreach ($number in @($used.Keys)) {
+  if (-not [bool](Get-Disk -Number $number).IsReadOnly) { Set-Disk -Number $number -IsReadOnly $true }
+}
 foreach ($item in $out) {
   for ($try = 0; $try -lt 20 -and @(Get-ChildItem -LiteralPath $item.recoveryMount -Force -ErrorAction SilentlyContinue).Count -eq 0; $try++) { Start-Sleep -Milliseconds 500 }
   foreach ($path in $item.paths) {
