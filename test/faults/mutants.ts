@@ -325,4 +325,13 @@ export const MUTANTS: readonly Mutant[] = [
     testFile: 'workflow/sweep.test.ts',
     test: 'what changes between the look and the deletion: the activity asks the rules again',
   },
+  {
+    without: "the look at an instance's system before a script is chosen",
+    file: 'src/activities/guest-runner.ts',
+    find: '    const osType = await osTypeOf(ref);\n',
+    replace: "    const osType: OsType = ref.instanceId === '' ? await osTypeOf(ref) : 'linux';\n",
+    project: 'activities',
+    testFile: 'activities/windows.test.ts',
+    test: 'a Windows guest gets PowerShell, a Linux guest beside it gets bash',
+  },
 ];
