@@ -1,5 +1,5 @@
 /** Every code a plan's finding may have, and how one is made. `docs/plan.md` tells what each means. */
-import type { PlanFinding, RollbackPlan } from '../../contract/rollback.ts';
+import type { PlanFinding, RollbackPlan, SyncSelection } from '../../contract/rollback.ts';
 
 export const PLAN_CODES = [
   // What was asked for, and whether it can be seen.
@@ -100,13 +100,7 @@ export type Field =
   | 'snapshotId'
   | 'instanceId'
   | 'sync.paths'
-  | 'sync.conflictPolicy'
-  | 'sync.include'
-  | 'sync.exclude'
-  | 'sync.delete'
-  | 'sync.into'
-  | 'sync.choose'
-  | 'sync.withoutSerial'
+  | `sync.${Exclude<keyof SyncSelection, 'paths'>}`
   | 'powerAfter'
   | 'snapshotMode'
   | 'freezeFileSystems'

@@ -24,15 +24,31 @@ export function* checkWindows(
   if (Object.keys(input.hooks ?? {}).length > 0) yield unsupported(instance, 'hooks', 'hooks');
 }
 
-/** Never left out in silence: the run would do something else than what was asked for. */
+/**
+ * What of each option is not there, never left out in silence: the run would do something else than what was asked for.
+ * An option that is new has to be thought of here.
+ */
+const NOT_BUILT: { readonly [K in Exclude<keyof Sync, 'paths'>]: (asked: Sync[K]) => string | undefined } = {
+  conflictPolicy: (policy) => (policy === 'both' ? "putting B's copy beside a conflict (both)" : undefined),
+  include: (asked) => asked && 'patterns of what to take (include)',
+  exclude: (asked) => asked && 'patterns of what to leave out (exclude)',
+  delete: (asked) => (asked === true ? 'deleting' : undefined),
+  // Only goes with `delete`.
+  deleteUnseen: () => undefined,
+  into: (asked) => asked && 'another folder to bring the paths back into',
+  choose: (asked) => (asked === true ? 'looking into the copy and choosing' : undefined),
+  withoutSerial: (asked) => asked && 'disks without a serial number',
+  throttle: (asked) => asked && 'a rate or an I/O class of the copy (throttle)',
+  openFiles: (asked) => (asked === undefined || asked === 'ignore' ? undefined : 'a look at who writes to live files'),
+};
+
 function* notBuilt(sync: Sync): Generator<[Field, string]> {
-  if (sync.conflictPolicy === 'both') yield ['sync.conflictPolicy', "putting B's copy beside a conflict (both)"];
-  if (sync.include !== undefined) yield ['sync.include', 'patterns of what to take (include)'];
-  if (sync.exclude !== undefined) yield ['sync.exclude', 'patterns of what to leave out (exclude)'];
-  if (sync.delete === true) yield ['sync.delete', 'deleting'];
-  if (sync.into !== undefined) yield ['sync.into', 'another folder to bring the paths back into'];
-  if (sync.choose === true) yield ['sync.choose', 'looking into the copy and choosing'];
-  if (sync.withoutSerial !== undefined) yield ['sync.withoutSerial', 'disks without a serial number'];
+  for (const [name, lacks] of Object.entries(NOT_BUILT) as Array<
+    [keyof typeof NOT_BUILT, (asked: unknown) => string]
+  >) {
+    const what = lacks(sync[name]);
+    if (what) yield [`sync.${name}`, what];
+  }
 }
 
 const unsupported = (instance: Instance, field: Field, what: string): PlanFinding =>

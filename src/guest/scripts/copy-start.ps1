@@ -3,9 +3,13 @@ $policy = [string](Get-Needed $In 'conflictPolicy')
 if (@('newer-wins', 'keep-live', 'take-b') -cnotcontains $policy) {
   Deny 'UnsupportedOption' ('the policy {0} is not there for Windows guests: take newer-wins, keep-live or take-b' -f $policy)
 }
-foreach ($name in @('include', 'exclude', 'delete', 'into', 'planOnly')) {
-  $value = Get-Field $In $name $null
-  if ($null -ne $value -and $value -ne $false) { Deny 'UnsupportedOption' ('{0} is not there for Windows guests' -f $name) }
+# What is not known here is refused when it asks for anything: left out, the copy would do something else than was asked for.
+$known = @('run', 'bootId', 'mounts', 'conflictPolicy', 'base', 'again', 'deletions')
+foreach ($option in $In.PSObject.Properties) {
+  if ($known -ccontains $option.Name -or $null -eq $option.Value) { continue }
+  if ($option.Value -is [bool] -and -not $option.Value) { continue }
+  if ($option.Name -ceq 'openFiles' -and $option.Value -ceq 'ignore') { continue }
+  Deny 'UnsupportedOption' ('{0} is not there for Windows guests' -f $option.Name)
 }
 $null = Get-Needed $In 'mounts'
 Enter-Lock

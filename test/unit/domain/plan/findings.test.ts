@@ -426,6 +426,13 @@ const CASES: { readonly [C in PlanCode]: Case | readonly Case[] } = {
     { input: onWindows({ into: String.raw`D:\from-b` }), seen: windows, says: /another folder/ },
     { input: onWindows({ choose: true }), seen: windows, says: /choosing/ },
     { input: onWindows({ withoutSerial: 'compare' }), seen: windows, says: /serial/ },
+    { input: onWindows({ throttle: { mibPerSecond: 5 } }), seen: windows, says: /throttle/ },
+    {
+      input: onWindows({ openFiles: 'refuse' }),
+      seen: windows,
+      says: /who writes/,
+      unless: { input: onWindows({ openFiles: 'ignore' }), seen: windows },
+    },
     { input: withHook, seen: windows, says: /hooks/ },
     // Not of Linux.
     { input: onWindows({ choose: true }), seen: windows, unless: { input: onWindows({ choose: true }) } },
