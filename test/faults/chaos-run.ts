@@ -10,11 +10,23 @@ import type { Happening, Schedule } from './chaos-schedule.ts';
 import { endOf, type Said } from './evidence.ts';
 import type { FaultStage, InProcessWorker, Tenant } from './stage.ts';
 
-const LOOK_MS = 250;
+const LOOK_MS = 500;
 /** Every fault passes, so every run ends; far beyond what a busy machine needs. */
 const PATIENCE_MS = 150_000;
 
+/** Endings with everything as the request asks for, but for what is brought back. */
+const ASKED_FOR = ['completed', 'completed-with-leftovers', 'rolled-back-not-synced'];
+
+type Part = 'first' | 'second' | 'regret';
+
 export interface Played {
+  /**
+   * - `first`: the run of the schedule.
+   * - `second`: one that wanted the same instance.
+   * - `regret`: the undo that somebody started after the end of the first.
+   * - `undo …`: the rollback that it has undone itself with.
+   */
+  readonly part: Part | `undo of ${Part}`;
   readonly workflowId: string;
   readonly runId: string;
   readonly said: Said;
@@ -22,7 +34,7 @@ export interface Played {
   readonly target?: string;
 }
 
-/** All runs of one schedule that have ended: the run, what it undid itself with, a second run that wanted the instance. */
+/** All runs of one schedule, when they have ended. */
 export async function playChaos(
   stage: FaultStage,
   tenant: Tenant,
@@ -75,15 +87,17 @@ class Chaos {
     const { faults, wishes } = this.#schedule;
     const set = await Promise.all(faults.map((rule) => this.#stage.fault({ about, ...rule })));
     const request = { regionId: this.#stage.regionId, diskId, snapshotId, ...wishes };
-    const handle = await this.#client.start(request);
-    await this.#follow(handle);
-    const said = await endOf(this.#client, handle);
-    const all: Played[] = [{ workflowId: handle.workflowId, runId: handle.runId, said }];
-    all.push(...(await this.#undoOf(handle.workflowId, said)));
-    if (this.#second !== undefined) {
-      await this.#follow(this.#second);
-      const { workflowId, runId } = this.#second;
-      all.push({ workflowId, runId, said: await endOf(this.#client, this.#second) });
+    const all: Played[] = [];
+    const first = await this.#playToEnd('first', await this.#client.start(request));
+    all.push(...first);
+    if (this.#second !== undefined) all.push(...(await this.#playToEnd('second', this.#second)));
+    const [{ said, workflowId }] = first as [Played];
+    if (this.#schedule.regret && this.#second === undefined && ASKED_FOR.includes(said.ending)) {
+      await this.#holdReset(true);
+      const undo = { ...(await this.#client.undoRequest(workflowId)), acceptDataLoss: true };
+      const { onFailureAfterReset = 'ask' } = wishes;
+      const regret = await this.#client.start({ ...undo, onFailureAfterReset }, { workflowId: `regret-${workflowId}` });
+      all.push(...(await this.#playToEnd('regret', regret, undo.snapshotId)));
     }
     await Promise.all(this.#passing);
     await this.#holdReset(false);
@@ -96,6 +110,16 @@ class Chaos {
     await this.#worker?.stop();
   }
 
+  async #playToEnd(part: Part, handle: RunHandle, target?: string): Promise<Played[]> {
+    await this.#follow(handle);
+    const { workflowId, runId } = handle;
+    const said = await endOf(this.#client, handle);
+    return [
+      { part, workflowId, runId, said, ...(target === undefined ? {} : { target }) },
+      ...(await this.#undoOf(part, workflowId, said)),
+    ];
+  }
+
   /** Until it has ended: does what is due, and answers whatever it waits for. */
   async #follow({ workflowId, runId, ...handle }: RunHandle): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
@@ -103,8 +127,7 @@ class Chaos {
       const seen = await this.#stage.temporal.workflow.getHandle(workflowId, runId).describe();
       if (seen.status.name !== 'RUNNING') return;
       if (Date.now() > deadline) throw new Error(await this.#stuck(seen));
-      const others = [undoWorkflowId(workflowId), ...(this.#second === undefined ? [] : [this.#second.workflowId])];
-      const beside = await Promise.all(others.filter((id) => id !== workflowId).map((id) => this.#openRun(id)));
+      const beside = await Promise.all(this.#othersBeside(seen).map((id) => this.#openRun(id)));
       const open = [seen, ...beside.filter((run) => run !== undefined)];
       await this.#mindReset(open);
       if (workflowId !== this.#second?.workflowId)
@@ -112,6 +135,12 @@ class Chaos {
       for (const run of open) await this.#serve(run);
       await delay(LOOK_MS);
     }
+  }
+
+  #othersBeside(seen: WorkflowExecutionDescription): string[] {
+    const others = phaseOf(seen) === 'undoing' ? [undoWorkflowId(seen.workflowId)] : [];
+    const second = this.#second?.workflowId;
+    return second === undefined || second === seen.workflowId ? others : [...others, second];
   }
 
   async #openRun(workflowId: string): Promise<WorkflowExecutionDescription | undefined> {
@@ -235,13 +264,13 @@ class Chaos {
   }
 
   /** The rollback onto B that a run has started and waited for, if it did. */
-  async #undoOf(workflowId: string, { ledger }: Said): Promise<Played[]> {
+  async #undoOf(part: Part, workflowId: string, { ledger, resetHappened }: Said): Promise<Played[]> {
+    if (resetHappened === 'no') return [];
     try {
       const handle = await this.#client.attach(undoWorkflowId(workflowId));
       const b = ledger.find(({ purpose }) => purpose === 'safety-snapshot')?.id ?? '';
-      return [
-        { workflowId: handle.workflowId, runId: handle.runId, said: await endOf(this.#client, handle), target: b },
-      ];
+      const ended = { workflowId: handle.workflowId, runId: handle.runId, said: await endOf(this.#client, handle) };
+      return [{ part: `undo of ${part}`, ...ended, target: b }];
     } catch (error) {
       if (error instanceof ClientError && error.kind === 'notFound') return [];
       throw error;

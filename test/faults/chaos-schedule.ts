@@ -33,6 +33,8 @@ export interface Schedule {
   readonly approve: 'approve' | 'reject';
   /** Answers to what the run asks, one after the other; then `abort`. */
   readonly decisions: readonly Decision[];
+  /** After the end of a run that has reset the disk, somebody undoes it. */
+  readonly regret: boolean;
 }
 
 /** Mulberry32: numbers in [0, 1), the same for the same seed everywhere. */
@@ -47,6 +49,20 @@ export function random(seed: number): () => number {
 }
 
 const MUTATING = Object.keys(DOCUMENTED_CODES) as MutatingAction[];
+/** What a run calls after the reset, each with what tells that call from those before the reset. */
+const AFTER_RESET: ReadonlyArray<{ action: MutatingAction; match: Record<string, string> }> = [
+  { action: 'StartInstance', match: { DryRun: '' } },
+  { action: 'CreateDisk', match: { DryRun: '' } },
+  { action: 'AttachDisk', match: {} },
+  { action: 'DetachDisk', match: {} },
+  { action: 'DeleteDisk', match: {} },
+  ...['guest-ready', 'find-device', 'mount', 'copy-start', 'verify-start', 'unmount'].map(
+    (script): { action: MutatingAction; match: Record<string, string> } => ({
+      action: 'RunCommand',
+      match: { Name: `ecs-rollback-${script}` },
+    }),
+  ),
+];
 const LOOKS = ['DescribeInstances', 'DescribeDisks', 'DescribeSnapshots', 'DescribeCloudAssistantStatus'] as const;
 /** A run with everything has about so many events. */
 const EVENTS = 190;
@@ -110,6 +126,22 @@ export function scheduleOf(seed: number): Schedule {
     }
   });
 
+  /** Refused for good, so often in a row, as a call is of which only a person can make anything. */
+  const staying = (action: MutatingAction, match: Record<string, string>): Schedule['faults'][number] => {
+    const { code, status } = oneOf(DOCUMENTED_CODES[action].filter((each) => each.class === 'stays'));
+    const error = { code, status, message: `${code}, said by a fault.` };
+    return { action, match, times: oneOf([1, 1, 2, 5]), error };
+  };
+  if (chance(0.35)) {
+    const { action, match } = chance(0.3) ? (AFTER_RESET[0] as (typeof AFTER_RESET)[0]) : oneOf(AFTER_RESET);
+    faults.push(staying(action, match));
+  }
+  if (chance(0.05)) {
+    // Not heard, which nobody can know, and then refused: whether it took effect is for a person to find out.
+    const first = { action: 'ResetDisk', match: { DryRun: '' }, times: 1, answer: 'refused' as const };
+    faults.push(first, { ...staying('ResetDisk', { DryRun: '' }), skip: 1 });
+  }
+
   const happenings: Happening[] = (
     [
       ['cancel', 0.25],
@@ -117,7 +149,7 @@ export function scheduleOf(seed: number): Schedule {
       ['hold the instance', 0.15],
       ['hold the disk', 0.15],
       ['agent offline', 0.2],
-      ['restart the worker', 0.1],
+      ['restart the worker', 0.08],
       ['a second run', 0.12],
     ] as const
   ).flatMap(([what, probability]): Happening[] =>
@@ -131,5 +163,6 @@ export function scheduleOf(seed: number): Schedule {
     happenings: happenings.sort((a, b) => a.at - b.at),
     approve: chance(0.85) ? 'approve' : 'reject',
     decisions: Array.from({ length: 4 }, () => oneOf(['retry', 'retry', 'skip', 'undo', 'abort'] as const)),
+    regret: chance(0.1),
   };
 }

@@ -23,6 +23,10 @@ let stage: FaultStage;
 /** What was wrong, by seed. */
 const troubles = new Map<number, string[]>();
 const endings = new Map<string, number>();
+const origin = new Map<Ended, { readonly seed: number; readonly part: Played['part'] }>();
+const seedOf = (run: Ended): number => origin.get(run)?.seed ?? 0;
+/** The runs of one instance, which is one schedule's. */
+const beside = ({ tenant }: Ended): Ended[] => [...origin.keys()].filter((run) => run.tenant === tenant);
 
 beforeAll(
   async () => {
@@ -36,14 +40,13 @@ beforeAll(
     await stage.startWorker('chaos');
     const client = await stage.client('chaos');
     const ended: Ended[] = [];
-    const seedOf = new Map<Ended, number>();
     await inParallel(WIDTH, schedules, async (schedule, index) => {
       const tenant = tenants[index] as Tenant;
       try {
         for (const played of await playChaos(stage, tenant, schedule, client)) {
           const injected = schedule.faults.flatMap(({ error }) => error?.code ?? []);
           const run = { ...played, tenant, injected, ...promised(played, schedule, tenant) };
-          seedOf.set(run, schedule.seed);
+          origin.set(run, { seed: schedule.seed, part: played.part });
           ended.push(run);
           endings.set(run.said.ending, (endings.get(run.said.ending) ?? 0) + 1);
         }
@@ -53,14 +56,15 @@ beforeAll(
     });
     const { gathered, strays } = await gatherAll(stage, began, ended);
     for (const each of gathered) {
-      const seed = seedOf.get(each.run) ?? 0;
-      for (const line of violations(judged(each))) note(seed, line);
+      for (const line of violations(judged(each))) note(seedOf(each.run), line);
     }
     for (const stray of strays) {
       const index = tenants.findIndex(({ instanceId }) => stray.includes(instanceId));
       note(schedules[index]?.seed ?? 0, stray);
     }
-    await replayAll(gathered, (run, message) => note(seedOf.get(run) ?? 0, message));
+    const tally = [...endings].sort(([, a], [, b]) => b - a).map(([ending, count]) => `${count} ${ending}`);
+    console.error(`seeds ${SEED} to ${SEED + RUNS - 1}: ${tally.join(', ')}`);
+    await replayAll(gathered, (run, message) => note(seedOf(run), message));
   },
   Math.max(280_000, RUNS * 2_000),
 );
@@ -86,8 +90,11 @@ it.skipIf(RUNS < 200)('the schedules come to good and bad endings alike', () => 
     expect.arrayContaining([
       'completed',
       'completed-with-leftovers',
+      'rolled-back-not-synced',
+      'undone',
       'cancelled',
       'FailedBeforeReset',
+      'FailedAfterReset',
       'LeaseHeld',
       'NotApproved',
       'Refused',
@@ -104,18 +111,19 @@ async function stop(instanceId: string): Promise<void> {
 
 /** What the request promises of resets, power and order, if the run ends as it was asked to. */
 function promised(
-  { workflowId, said, target }: Played,
+  { part, said, target }: Played,
   { wishes, foundStopped }: Schedule,
   { snapshotA }: Tenant,
 ): Pick<Ended, 'snapshotId' | 'resets' | 'power' | 'mode'> {
   const found = foundStopped ? 'Stopped' : 'Running';
   const asked = wishes.powerAfter === 'running' ? 'Running' : wishes.powerAfter === 'stopped' ? 'Stopped' : found;
-  const isFirst = workflowId.startsWith('rollback-');
+  const reset = said.resetHappened !== 'no';
   return {
     snapshotId: target ?? snapshotA,
-    resets: said.resetHappened === 'no' ? 0 : 1,
-    power: said.resetHappened === 'no' ? found : asked,
-    mode: isFirst ? (wishes.snapshotMode ?? 'cold') : 'cold',
+    resets: reset ? 1 : 0,
+    // The way back leads to how it was found at first; before its reset, to what the first run was asked for.
+    power: (part.endsWith('regret') ? !reset : reset) ? asked : found,
+    mode: part === 'first' ? (wishes.snapshotMode ?? 'cold') : 'cold',
   };
 }
 
@@ -129,9 +137,14 @@ function judged({ run, evidence }: Gathered): Evidence {
   const notPutBack =
     said.summary.includes('could not be put back') || said.leftovers.join().includes('could not be put back');
   const notStarted = ['FailedAfterReset', 'cancelled'].includes(said.ending) && said.resetHappened !== 'no';
+  const part = origin.get(run)?.part;
+  const regretted = beside(run).some((other) => origin.get(other)?.part === 'regret');
   const saysSo =
     // It keeps the power as it finds it, which is how the first run has left it.
-    run.workflowId.startsWith('second-') ||
+    part === 'second' ||
+    (part?.startsWith('undo') && said.resetHappened === 'no') ||
+    // What is seen is what the undo has left, which promises that for itself.
+    (part === 'first' && regretted) ||
     notPutBack ||
     (notStarted && !done('startInstance')) ||
     /undo failed|during the undo/.test(said.summary);
@@ -139,10 +152,11 @@ function judged({ run, evidence }: Gathered): Evidence {
     ...evidence,
     resets: said.resetHappened === 'no' || wasReset ? evidence.resets : resets === 0 ? 0 : 1,
     power: saysSo && (status === 'Running' || status === 'Stopped') ? status : evidence.power,
-    leftovers: [
-      ...said.leftovers,
-      ...said.ledger.flatMap(({ id, state }) => (state === 'left-over' && id ? [id] : [])),
-    ],
+    // Of each run that has worked on the instance: the last state shows what all of them have left.
+    leftovers: beside(run).flatMap(({ said: { leftovers, ledger } }) => [
+      ...leftovers,
+      ...ledger.flatMap(({ id, state }) => (state === 'left-over' && id ? [id] : [])),
+    ]),
   };
 }
 
