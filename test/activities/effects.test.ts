@@ -140,6 +140,19 @@ describe('one rollback, every reply lost', () => {
     expect(await cloud.run(() => cloud.activities.awaitResetEnded(resetInput()))).toEqual({ diskSizeGiB: 20 });
   });
 
+  test('a ResetDisk refused on a later attempt says nothing of the first one', async () => {
+    for (const { attempt, sentBefore } of [
+      { attempt: 2, sentBefore: false },
+      { attempt: 1, sentBefore: true },
+    ]) {
+      const error = { code: 'OperationDenied', status: 403 };
+      await cloud.control('POST', 'faults', { action: 'ResetDisk', match: { DryRun: '' }, error });
+      const reset = () => cloud.activities.resetDisk({ ...resetInput(), sentBefore });
+      const refused = await failureOf(cloud.run(reset, { attempt }));
+      expect(refused).toMatchObject({ type: ACTIVITY_FAILURE.denied, nonRetryable: true });
+    }
+  });
+
   test('ResizeDisk is sent once, and only for a disk that is smaller than it was', async () => {
     const size = (sizeGiB: number) => ({ run: identity.run, regionId: cloud.regionId, diskId: cloud.diskId, sizeGiB });
     expect(await cloud.run(() => cloud.activities.restoreDiskSize(size(20)))).toEqual({ sent: false, seenGiB: 20 });
