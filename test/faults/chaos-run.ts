@@ -11,7 +11,7 @@ import { endOf, type Said } from './evidence.ts';
 import type { FaultStage, InProcessWorker, Tenant } from './stage.ts';
 
 const LOOK_MS = 500;
-/** Every fault passes, so every run ends; far beyond what a busy machine needs. */
+/** Every fault passes, so every run ends: one that has gone no further for so long never will. */
 const PATIENCE_MS = 150_000;
 
 /** Endings with everything as the request asks for, but for what is brought back. */
@@ -122,13 +122,17 @@ class Chaos {
 
   /** Until it has ended: does what is due, and answers whatever it waits for. */
   async #follow({ workflowId, runId, ...handle }: RunHandle): Promise<void> {
-    const deadline = Date.now() + PATIENCE_MS;
+    let deadline = Date.now() + PATIENCE_MS;
+    let events = 0;
     for (;;) {
       const seen = await this.#stage.temporal.workflow.getHandle(workflowId, runId).describe();
       if (seen.status.name !== 'RUNNING') return;
-      if (Date.now() > deadline) throw new Error(await this.#stuck(seen));
       const beside = await Promise.all(this.#othersBeside(seen).map((id) => this.#openRun(id)));
       const open = [seen, ...beside.filter((run) => run !== undefined)];
+      const now = open.reduce((sum, { historyLength }) => sum + historyLength, 0);
+      if (now !== events) deadline = Date.now() + PATIENCE_MS;
+      events = now;
+      if (Date.now() > deadline) throw new Error(await this.#stuck(seen));
       await this.#mindReset(open);
       if (workflowId !== this.#second?.workflowId)
         await this.#makeHappen({ workflowId, runId, ...handle }, seen.historyLength);
@@ -284,7 +288,7 @@ class Chaos {
       ({ activityType, attempt, lastFailure }) =>
         `${activityType?.name} (attempt ${attempt}${lastFailure?.message ? `, ${lastFailure.message}` : ''})`,
     );
-    return `${workflowId} has not ended after ${historyLength} events: ${status.headline ?? 'no status'}; pending: ${pending.join(', ') || 'nothing'}`;
+    return `${workflowId} has not gone on after ${historyLength} events: ${status.headline ?? 'no status'}; pending: ${pending.join(', ') || 'nothing'}`;
   }
 }
 

@@ -66,7 +66,7 @@ beforeAll(
     console.error(`seeds ${SEED} to ${SEED + RUNS - 1}: ${tally.join(', ')}`);
     await replayAll(gathered, (run, message) => note(seedOf(run), message));
   },
-  Math.max(280_000, RUNS * 2_000),
+  Math.max(280_000, RUNS * 5_000),
 );
 
 afterAll(() => stage?.close());

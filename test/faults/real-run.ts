@@ -13,7 +13,7 @@ import { endOf, type Said } from './evidence.ts';
 import type { FaultStage, Tenant } from './stage.ts';
 
 export const PATHS = ['/data/uploads'];
-/** A run that has not ended by then waits for something that does not come. */
+/** A run that has gone no further for so long waits for something that does not come. */
 const PATIENCE_MS = 150_000;
 
 /** What is killed, once the run's history has so many events. */
@@ -96,7 +96,7 @@ async function* eventsOf(
   client: RollbackClient,
   { workflowId, runId }: RunHandle,
 ): AsyncGenerator<HistoryEvent> {
-  const deadline = Date.now() + PATIENCE_MS;
+  let deadline = Date.now() + PATIENCE_MS;
   let seen = 0;
   let nextPageToken: Uint8Array | undefined;
   while (Date.now() < deadline) {
@@ -112,6 +112,7 @@ async function* eventsOf(
       for (const event of page.history?.events ?? []) {
         if (Number(event.eventId) <= seen) continue;
         seen = Number(event.eventId);
+        deadline = Date.now() + PATIENCE_MS;
         yield event;
       }
       nextPageToken = page.nextPageToken;
@@ -122,7 +123,7 @@ async function* eventsOf(
     }
   }
   const { status, statusUnavailable } = await client.view(workflowId);
-  throw new Error(`${workflowId} has not ended after ${seen} events: ${status?.headline ?? statusUnavailable}`);
+  throw new Error(`${workflowId} has not gone on after ${seen} events: ${status?.headline ?? statusUnavailable}`);
 }
 
 /** A worker process for the runs of one task queue. */
