@@ -149,7 +149,7 @@ describe('one rollback, every reply lost', () => {
       await cloud.control('POST', 'faults', { action: 'ResetDisk', match: { DryRun: '' }, error });
       const reset = () => cloud.activities.resetDisk({ ...resetInput(), sentBefore });
       const refused = await failureOf(cloud.run(reset, { attempt }));
-      expect(refused).toMatchObject({ type: ACTIVITY_FAILURE.denied, nonRetryable: true });
+      expect(refused).toMatchObject({ type: ACTIVITY_FAILURE.conflict, nonRetryable: true });
     }
   });
 
