@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Time limits are for what hangs: generous, since a test on a busy machine of two cores takes many times as long. */
 const project = (name: string, groupOrder: number, extra: object = {}) => ({
@@ -13,23 +14,52 @@ const project = (name: string, groupOrder: number, extra: object = {}) => ({
 });
 /** Mostly waiting for processes of their own. Vitest's own choice would be one at a time on two cores. */
 const LIGHT = { maxWorkers: 3 };
-/** Each guest keeps one core busy. */
-const HEAVY = { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 2 };
+/** Files that leave nothing behind: they share what they import. */
+const TOGETHER = { isolate: false };
+/** An emulated guest keeps one core busy, some others both; but each waits now and then. */
+const HEAVY = { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3 };
+const BUILT = { globalSetup: ['test/support/built.ts'] };
+
+/** Those that take minutes, in the order in which they leave no core idle: at the end come the short ones. */
+const FIRST = [
+  'faults/kill-matrix',
+  'guest/layouts-plain',
+  'faults/chaos',
+  'e2e/rollback',
+  'guest/layouts-volumes',
+  'guest/grow',
+  'faults/mutating-calls',
+  'guest/hostile',
+  'e2e/grow',
+  'e2e/operator',
+  'e2e/worker-killed',
+  'guest/vm-data-plane',
+].map((name) => `/test/${name}.test.ts`);
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const place = FIRST.findIndex((name) => moduleId.endsWith(name));
+      return place < 0 ? FIRST.length : place;
+    };
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
+  }
+}
 
 /** Grouped by what a test needs; `npm test` runs them all. */
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
-      project('unit', 1, LIGHT),
-      project('activities', 1, LIGHT),
+      project('unit', 1, { ...LIGHT, ...TOGETHER }),
+      project('activities', 1, { ...LIGHT, ...TOGETHER }),
       project('conformance', 1, LIGHT),
       project('replay', 1, LIGHT),
       project('static', 1, LIGHT),
       project('workflow', 1, { ...LIGHT, globalSetup: ['test/support/workflow-bundle.ts'] }),
       project('guest', 2, HEAVY),
-      project('e2e', 2, { ...HEAVY, globalSetup: ['test/support/built.ts'] }),
-      // Each file keeps both cores busy with many runs beside each other.
-      project('faults', 3, { ...HEAVY, maxWorkers: 1, globalSetup: ['test/support/built.ts'], fileParallelism: false }),
+      project('e2e', 2, { ...HEAVY, ...BUILT }),
+      project('faults', 2, { ...HEAVY, ...BUILT }),
     ],
   },
 });

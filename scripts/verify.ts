@@ -31,13 +31,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** The fast ones first. Those of one stage share a vitest, which leaves the fewest gaps. */
 const STAGES = [
   ['unit', 'static', 'activities', 'conformance', 'replay', 'workflow'],
-  ['guest', 'e2e'],
-  ['faults'],
+  ['guest', 'e2e', 'faults'],
 ] as const;
-/** Those that boot guests. */
-const NEEDS_GUEST: readonly string[] = ['conformance', 'guest', 'e2e', 'faults'];
-/** Those that start a Temporal dev server. */
-const NEEDS_SERVER: readonly string[] = ['unit', 'e2e', 'faults'];
 
 /** Of the output of a failed check, what is shown again at the end. */
 const LAST_LINES = 14;
@@ -164,33 +159,30 @@ async function tests(projects: readonly string[], scratch: string, env: NodeJS.P
   return troubles.length === 0;
 }
 
-/** Everything the chosen projects need and a bare machine lacks, side by side: it is mostly waiting for the network. */
-async function setUp(env: NodeJS.ProcessEnv, wanted: ReadonlySet<string>): Promise<void> {
-  const jobs: Array<Promise<void>> = [];
-  if (NEEDS_SERVER.some((project) => wanted.has(project))) {
-    jobs.push(
-      (async () => {
-        env['TEMPORAL_CLI_PATH'] = await findTemporalCli(say);
-      })(),
-    );
-  }
-  if (wanted.has('workflow')) {
-    jobs.push(
-      (async () => {
-        env['TEMPORAL_TEST_SERVER_PATH'] = await findTestServer(say);
-      })(),
-    );
-  }
-  if (NEEDS_GUEST.some((project) => wanted.has(project))) {
-    jobs.push(
-      (async () => {
-        await ensureSystemPackages(['vm', 'loop'], say);
-        await ensureGuestImage(say);
-      })(),
-    );
-  }
-  const broken = (await Promise.allSettled(jobs)).filter((job) => job.status === 'rejected');
-  if (broken.length > 0) throw new Error(broken.map(({ reason }) => (reason as Error).message).join('\n'));
+/** The servers that tests start. */
+async function fetchServers(env: NodeJS.ProcessEnv): Promise<void> {
+  const [cli, testServer] = await Promise.all([findTemporalCli(say), findTestServer(say)]);
+  env['TEMPORAL_CLI_PATH'] = cli;
+  env['TEMPORAL_TEST_SERVER_PATH'] = testServer;
+}
+
+/** What the tests with guests need, and a bare machine lacks. */
+async function prepareGuests(): Promise<void> {
+  await ensureSystemPackages(['vm', 'loop'], say);
+  await ensureGuestImage(say);
+}
+
+/** Begins at once, beside the checks before: it is mostly waiting for the network. Awaited where it is needed. */
+function begin(work: () => Promise<void>): () => Promise<ProgramEnd> {
+  const error = work().then(
+    () => undefined,
+    (reason: unknown) => (reason instanceof Error ? reason : new Error(String(reason))),
+  );
+  return async () => {
+    const reason = await error;
+    if (reason) throw reason;
+    return { ok: true, lastLines: [] };
+  };
 }
 
 async function main(named: readonly string[]): Promise<number> {
@@ -205,11 +197,8 @@ async function main(named: readonly string[]): Promise<number> {
   const started = Date.now();
   const env: NodeJS.ProcessEnv = { ...process.env };
   try {
-    // Mostly waiting for the network, so the static checks run beside it.
-    const settingUp = setUp(env, wanted).then(
-      () => undefined,
-      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
-    );
+    const servers = begin(() => fetchServers(env));
+    const guests = STAGES[1].some((project) => wanted.has(project)) ? begin(prepareGuests) : undefined;
     if (named.length === 0) {
       await check('format', () => runProgram('node_modules/@biomejs/biome/bin/biome', ['format', '.']));
       await check('lint, with types and the import arrows', () =>
@@ -224,13 +213,10 @@ async function main(named: readonly string[]): Promise<number> {
         return { ok: true, lastLines: [] };
       });
     }
-    await check('set-up: binaries, packages, guest image', async () => {
-      const error = await settingUp;
-      if (error) throw error;
-      return { ok: true, lastLines: [] };
-    });
+    await check("set-up: Temporal's servers", servers);
     for (const stage of STAGES) {
       const projects = stage.filter((name) => wanted.has(name));
+      if (stage === STAGES[1] && guests !== undefined) await check('set-up: packages, guest image', guests);
       if (projects.length > 0) await timed(`tests: ${projects.join(', ')}`, () => tests(projects, scratch, env));
     }
   } finally {

@@ -45,41 +45,69 @@ export async function runRollback(
   during: (running: Running) => Promise<void> = async () => {},
   workflowType = 'rollbackDisk',
 ): Promise<Ended> {
-  const taskQueue = `test-${randomUUID()}`;
   const { activities, calls } = stubActivities(over);
+  const desk = free.get(env)?.pop() ?? (await openDesk(env));
+  desk.activities = activities;
+  const { taskQueue } = desk;
+  const handle = await env.client.workflow.start(workflowType, {
+    taskQueue,
+    workflowId: `rollback-${randomUUID()}`,
+    args: [request],
+  });
+  try {
+    await during(running(handle, taskQueue));
+    const ended = await handle.result().then(
+      (result: RollbackResult) => ({ result, failure: undefined }),
+      (error: unknown) => ({
+        result: undefined,
+        failure: error instanceof WorkflowFailedError ? error.cause : error,
+      }),
+    );
+    return { ...ended, calls, status: await handle.query<RunStatus>('status') };
+  } finally {
+    // A failed expectation must not leave the run behind for the next test, nor its lease, which this server does not end
+    // with its holder.
+    if ((await handle.describe()).status.name === 'RUNNING') await handle.terminate();
+    await env.client.workflow
+      .getHandle(leaseWorkflowId(INSTANCE))
+      .terminate()
+      .catch(() => undefined);
+    free.set(env, [...(free.get(env) ?? []), desk]);
+  }
+}
+
+/** A worker and the activities of the run at hand. It stays for the next run: to make one costs as much as a whole run. */
+interface Desk {
+  readonly taskQueue: string;
+  activities: Activities;
+}
+/** Those at which no run is. */
+const free = new WeakMap<TestWorkflowEnvironment, Desk[]>();
+
+async function openDesk(env: TestWorkflowEnvironment): Promise<Desk> {
+  const desk: Desk = { taskQueue: `test-${randomUUID()}`, activities: stubActivities().activities };
   const worker = await Worker.create({
     connection: env.nativeConnection,
-    taskQueue,
-    activities,
+    taskQueue: desk.taskQueue,
+    activities: {
+      default: (...args: unknown[]) => {
+        const { activityType } = Context.current().info;
+        const activity: unknown = Reflect.get(desk.activities, activityType);
+        if (typeof activity !== 'function') throw new Error(`no stand-in for activity ${activityType}`);
+        return activity.apply(desk.activities, args);
+      },
+    },
     maxHeartbeatThrottleInterval: '100ms',
     ...workflowBundle(),
   });
-  return worker.runUntil(async () => {
-    const handle = await env.client.workflow.start(workflowType, {
-      taskQueue,
-      workflowId: `rollback-${randomUUID()}`,
-      args: [request],
-    });
-    try {
-      await during(running(handle, taskQueue));
-      const ended = await handle.result().then(
-        (result: RollbackResult) => ({ result, failure: undefined }),
-        (error: unknown) => ({
-          result: undefined,
-          failure: error instanceof WorkflowFailedError ? error.cause : error,
-        }),
-      );
-      return { ...ended, calls, status: await handle.query<RunStatus>('status') };
-    } finally {
-      // A failed expectation must not leave the run behind for the next test, nor its lease, which this server does not end
-      // with its holder: once the worker is gone, a workflow task of theirs would keep the server's time from moving.
-      if ((await handle.describe()).status.name === 'RUNNING') await handle.terminate();
-      await env.client.workflow
-        .getHandle(leaseWorkflowId(INSTANCE))
-        .terminate()
-        .catch(() => undefined);
-    }
-  });
+  const ended = worker.run();
+  const teardown = env.teardown.bind(env);
+  env.teardown = async () => {
+    worker.shutdown();
+    await ended;
+    await teardown();
+  };
+  return desk;
 }
 
 function running(handle: WorkflowHandle, taskQueue: string): Running {
