@@ -14,8 +14,6 @@ const project = (name: string, groupOrder: number, extra: object = {}) => ({
 });
 /** Mostly waiting for processes of their own. Vitest's own choice would be one at a time on two cores. */
 const LIGHT = { maxWorkers: 3 };
-/** Files that leave nothing behind: they share what they import. */
-const TOGETHER = { isolate: false };
 /** An emulated guest keeps one core busy, some others both; but each waits now and then. */
 const HEAVY = { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3 };
 const BUILT = { globalSetup: ['test/support/built.ts'] };
@@ -51,8 +49,9 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
-      project('unit', 1, { ...LIGHT, ...TOGETHER }),
-      project('activities', 1, { ...LIGHT, ...TOGETHER }),
+      project('unit', 1, LIGHT),
+      // Its files leave nothing behind, and most of their time is what they import.
+      project('activities', 1, { ...LIGHT, isolate: false }),
       project('conformance', 1, LIGHT),
       project('replay', 1, LIGHT),
       project('static', 1, LIGHT),

@@ -221,7 +221,7 @@ describe('resolve', () => {
 
   it('says which decisions there are', async () => {
     expect((await finished(['resolve', DISK, 'hope', ...reason])).stderr).toBe(
-      'error: decision: "hope" is not accepted: expected retry, skip, undo, abort, force\n',
+      'error: decision: "hope" is not accepted: expected retry, skip, undo, abort, force, delete, keep\n',
     );
   });
 });
