@@ -19,8 +19,10 @@ function Undo([string]$Code, [string]$Message) {
 # brought online; where it did not, this does.
 function Initialize-Copy($Disk) {
   if ([bool]$Disk.IsBoot -or [bool]$Disk.IsSystem) { Deny 'DeviceAmbiguous' ('disk {0} is the one that this guest has booted from' -f $Disk.Number) }
-  if ([bool]$Disk.IsReadOnly) { Set-Disk -Number $Disk.Number -IsReadOnly $false }
+  # A new identity can only be written to a disk that may be written; most attributes can be set online only. So both ways.
+  if ([bool]$Disk.IsReadOnly) { Set-Disk -Number $Disk.Number -IsReadOnly $false -ErrorAction SilentlyContinue }
   if ([bool]$Disk.IsOffline) { Set-Disk -Number $Disk.Number -IsOffline $false }
+  if ([bool](Get-Disk -Number $Disk.Number).IsReadOnly) { Set-Disk -Number $Disk.Number -IsReadOnly $false }
   for ($try = 0; $try -lt 20 -and @(Get-PartitionsOf $Disk.Number).Count -eq 0; $try++) {
     Start-Sleep -Milliseconds 500
     Update-HostStorageCache
