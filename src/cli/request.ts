@@ -27,6 +27,7 @@ export interface RequestFlags {
   readonly maxRate?: string;
   readonly ioClass?: string;
   readonly openFiles?: string;
+  readonly sinceA?: boolean;
   readonly withoutSerial?: boolean;
   readonly power?: string;
   readonly forceStop?: boolean;
@@ -111,6 +112,7 @@ export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput 
     flags.maxRate,
     flags.ioClass,
     flags.openFiles,
+    flags.sinceA,
     flags.withoutSerial,
   ];
   const sync = says.some((flag) => flag !== undefined) ? selection(flags) : undefined;
@@ -256,6 +258,12 @@ function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): st
   if (flags.withoutSerial === true && !broughtBack) {
     faults.push('--without-serial: nothing is brought back without --path: add --path, or leave out --without-serial');
   }
+  if (flags.sinceA === true && !broughtBack) {
+    faults.push('--since-a: nothing is brought back without --path: add --path, or leave out --since-a');
+  }
+  if (flags.sinceA === true && flags.into !== undefined) {
+    faults.push('--since-a: in the folder of --into nothing tells what has changed since A: leave out one of them');
+  }
   const failure = flags.onFailure ?? base.onFailureAfterReset ?? 'ask';
   if (flags.deleteUnseen === true && flags.delete !== true) {
     faults.push('--delete-unseen: nothing is deleted without --delete: add --delete, or leave out --delete-unseen');
@@ -314,6 +322,7 @@ function selection(flags: RequestFlags): Record<string, unknown> {
     ...(flags.include === undefined ? {} : { include: flags.include }),
     ...(flags.exclude === undefined ? {} : { exclude: flags.exclude }),
     ...(flags.delete === undefined ? {} : { delete: flags.delete }),
+    ...(flags.sinceA === undefined ? {} : { sinceA: flags.sinceA }),
     ...(flags.deleteUnseen === undefined ? {} : { deleteUnseen: flags.deleteUnseen }),
     ...(flags.maxRate === undefined && flags.ioClass === undefined
       ? {}
@@ -372,6 +381,7 @@ function typed(
   if (path[0] === 'sync') {
     if (path[1] === 'into') return { flag: '--into', value: flags.into };
     if (path[1] === 'conflictPolicy') return { flag: '--conflict', value: flags.conflict };
+    if (path[1] === 'sinceA') return { flag: '--since-a', value: String(flags.sinceA) };
     if (path[1] === 'deleteUnseen') return { flag: '--delete-unseen', value: String(flags.deleteUnseen) };
     if (path[1] === 'openFiles') return { flag: '--open-files', value: flags.openFiles };
     if (path[1] === 'throttle') {

@@ -88,6 +88,8 @@ export const syncSelectionSchema = z.strictObject({
   include: patternsSchema.optional(),
   /** Leave out what one of these patterns matches, folders with all that is in them. Goes over `include`. */
   exclude: patternsSchema.optional(),
+  /** Only what is new or has changed from A to B; what B has as A had it is left as it is live. */
+  sinceA: z.boolean().optional(),
   /** Delete, below the paths, what was there right after the reset, is unchanged since, and was deleted from A to B. */
   delete: z.boolean().optional(),
   /** Delete it without showing first what, and without waiting for somebody's decision. */
@@ -221,10 +223,15 @@ export const syncInputSchema = z.strictObject({
   /** Any finished snapshot of the disk; after a rollback it is snapshot B. */
   snapshotId: snapshotIdSchema,
   instanceId: instanceIdSchema.optional(),
-  sync: syncSelectionSchema.refine((selection) => selection.delete !== true, {
-    path: ['delete'],
-    message: 'works within a rollback only: without a reset nothing tells what was deleted from what is new',
-  }),
+  sync: syncSelectionSchema
+    .refine((selection) => selection.delete !== true, {
+      path: ['delete'],
+      message: 'works within a rollback only: without a reset nothing tells what was deleted from what is new',
+    })
+    .refine((selection) => selection.sinceA !== true, {
+      path: ['sinceA'],
+      message: 'works within a rollback only: without a reset nothing tells what has changed since A',
+    }),
   hooks: hooksSchema.optional(),
   requestedBy: requestedBySchema.optional(),
   onLeaseHeld: leasePolicySchema.default('fail'),

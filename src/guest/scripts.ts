@@ -88,6 +88,8 @@ export interface CopyStartInput extends RunRef {
   readonly exclude?: readonly string[] | undefined;
   /** Delete live entries that were deleted from A to B. Refused (`NoBase`) when they cannot be told from new ones. */
   readonly delete?: boolean | undefined;
+  /** Only what is new or has changed from A to B. Refused (`NoBase`) when that cannot be told. */
+  readonly sinceA?: boolean | undefined;
   /** Plan, then end as `held`. */
   readonly planOnly?: boolean | undefined;
   /** What may be deleted: the digest of what was shown, or `all`. Anything else ends the job as `held`, before it writes. */

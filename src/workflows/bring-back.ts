@@ -288,7 +288,10 @@ async function readReceipt(run: Run, guest: InBoot, summary: Summary): Promise<C
 }
 
 /** What of the selection concerns the guest. */
-type Wanted = Pick<CopyStart, 'conflictPolicy' | 'include' | 'exclude' | 'delete' | 'deletions' | 'into' | 'again'>;
+type Wanted = Pick<
+  CopyStart,
+  'conflictPolicy' | 'include' | 'exclude' | 'sinceA' | 'delete' | 'deletions' | 'into' | 'again'
+>;
 
 /**
  * With `delete`: the copy is planned before anything is stopped for it, and somebody sees what it would delete. Answers what

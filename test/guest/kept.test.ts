@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -111,6 +112,35 @@ describe.skipIf(process.getuid?.() !== 0)('what a copy deletes', () => {
       undefined,
     ]);
     expect(content('sel/written since')).toBe('live');
+  });
+
+  it('has its counterpart: only what is new or has changed from A to B comes back', async () => {
+    const only = { conflictPolicy: 'take-b', delete: false, sinceA: true } as const;
+    // As A had it, in B and live; then it is changed, or deleted, live.
+    for (const [path, to] of [
+      ['sel/as in A', copy],
+      ['sel/gone live', copy],
+    ] as const) {
+      put(live, path, 'A');
+      cpSync(join(live, path), join(to, path), { preserveTimestamps: true });
+    }
+    // The newest change that A has: what B has from before it, it has from A.
+    put(live, 'sel/latest', 'A');
+    await sleep(50);
+    base = { bootId: base?.bootId ?? '', bootedAt: (Date.now() / 1000).toFixed(3) };
+    await sleep(50);
+    writeFileSync(join(live, 'sel/as in A'), 'live since');
+    rmSync(join(live, 'sel/gone live'));
+    put(copy, 'sel/new', 'B');
+    expect(await start(only)).toMatchObject({ state: 'done' });
+    const now = () => ['sel/as in A', 'sel/gone live', 'sel/new', 'sel/changed'].map(content);
+    expect(now()).toEqual(['live since', undefined, 'B', 'B']);
+    base = undefined;
+    await guest.ok('unmount', { run: RUN });
+    await guest.ok('copy-engine', { run: RUN });
+    expect(codeOf(await guest.run('copy-start', input(only)))).toBe('refused NoBase');
+    expect(await start({ ...only, sinceA: false })).toMatchObject({ state: 'done' });
+    expect(now()).toEqual(['A', 'A', 'B', 'B']);
   });
 
   it('is told anew when the plan is made anew and something else would go', async () => {

@@ -58,6 +58,8 @@ else
 fi
 POLICY=${IN[conflictPolicy]} REMOVE=0 SINCE= PLAN_ONLY=${IN[planOnly]-} MAY_DELETE=${IN[deletions]-}
 [[ ${IN[delete]-} != true ]] || REMOVE=1
+ONLY_SINCE_A=
+[[ ${IN[sinceA]-} != true ]] || ONLY_SINCE_A=1
 # After another boot, and in a side folder, nothing tells what has changed since the reset.
 [[ ${IN[base.bootId]-} != "$BOOT" || ${IN[into]+set} ]] || SINCE=${IN[base.bootedAt]-}
 [[ ! $SINCE || $SINCE =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse InvalidInput 'base.bootedAt is no time'
@@ -66,9 +68,9 @@ OPEN_FILES=${IN[openFiles]-warn} RATE=${IN[throttle.mibPerSecond]-0} IO_CLASS=${
   refuse InvalidInput 'openFiles or throttle is not as it must be'
 echo "$RATE $IO_CLASS" >"$DIR/throttle"
 ((RATE == 0)) || WORKERS=1
-KEEP+=' POLICY REMOVE SINCE KEPT_DIR PLAN_ONLY MAY_DELETE OPEN_FILES RATE'
-((REMOVE == 0)) || [[ $SINCE ]] ||
-  refuse NoBase 'nothing can be deleted: what was there right after the reset is not known, since the guest was booted again or no reset went before'
+KEEP+=' POLICY REMOVE SINCE KEPT_DIR PLAN_ONLY MAY_DELETE ONLY_SINCE_A OPEN_FILES RATE'
+[[ $SINCE || $REMOVE$ONLY_SINCE_A == 0 ]] ||
+  refuse NoBase "what was there right after the reset is not known, since the guest was booted again or no reset went before: nothing can be deleted, nor told to be new since A"
 
 # "entries, bytes, digest" of what the plan would delete.
 list_deletions() {

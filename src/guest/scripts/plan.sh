@@ -33,7 +33,7 @@ function differs(  take) {
     if (verdict == "conflict" && (policy == "newer-wins" || policy == "both") && newer($7, l[7])) take = 1
     return take ? "f" : "k"
   }
-  if (take) return "f"
+  if (take && !(since_a && verdict == "changed-live")) return "f"
   if (same && $2 == "f") return "h"
   if (policy == "keep-live" || verdict == "changed-live") return "k"
   if (policy == "both" && $2 != "d" && l[2] != "d") return "b"
@@ -86,7 +86,7 @@ BEGIN {
     # Nothing of it has changed from A to B, so that it was there after the reset; its directory has changed since.
     if (up in stirred && a_time != "" && !newer($8, a_time)) {
       verdict = "deleted-live"
-      if (policy == "newer-wins" || policy == "both") how = "k"
+      if (policy == "newer-wins" || policy == "both" || since_a) how = "k"
     }
   } else if (same && $8 == l[8]) { how = "="; verdict = "same" }
   else how = differs()
@@ -196,7 +196,7 @@ plan_mount() {
     -v "links=$M/links" -v "totals=$M/totals")
   # A name in an assignment of awk would be read for escapes.
   export PREFIX=$prefix
-  awk "${vars[@]}" -v "base=$SINCE" -v "remove=$REMOVE" -v "live_file=$M/live" -v "nests=$M/nests" -v "parents=$M/parents" \
+  awk "${vars[@]}" -v "base=$SINCE" -v "since_a=$ONLY_SINCE_A" -v "remove=$REMOVE" -v "live_file=$M/live" -v "nests=$M/nests" -v "parents=$M/parents" \
     -v "dirs=$M/dirs" -v "tops=$M/tops" -v "meta=$M/meta" -v "away=$M/away" -v "maybe=$M/maybe" -v "nested=$M/nested" \
     -v "obstacles=$M/obstacles" "$AWK_LISTS BEGIN { prefix = ENVIRON[\"PREFIX\"] } $AWK_PLAN" "$M/b" || die 'the plan could not be made'
   if [[ -s $M/nested ]]; then

@@ -65,6 +65,10 @@ describe('a rollback', () => {
       delete: true,
       choose: true,
     });
+    expect(rollbackInput({ ...good, path: ['/data'], sinceA: true }, asker).sync).toMatchObject({ sinceA: true });
+    expect(faults(() => syncInput({ ...good, path: ['/data'], sinceA: true }, asker))).toEqual([
+      '--since-a: "true" works within a rollback only: without a reset nothing tells what has changed since A',
+    ]);
     expect(syncInput({ ...good, path: ['/data'], into: '/data/b' }, asker).sync).toMatchObject({ into: '/data/b' });
   });
 
@@ -80,6 +84,8 @@ describe('a rollback', () => {
     [{ openFiles: 'maybe', path: ['/data'] }, '--open-files: "maybe"'],
     [{ maxRate: '10' }, '--max-rate: nothing is brought back without --path'],
     [{ exclude: [''], path: ['/data'] }, '--exclude: ""'],
+    [{ sinceA: true }, '--since-a: nothing is brought back without --path'],
+    [{ sinceA: true, path: ['/data'], into: '/data/b' }, '--since-a: in the folder of --into nothing tells'],
     [{ deleteUnseen: true, path: ['/data'] }, '--delete-unseen: nothing is deleted without --delete'],
     [{ delete: true, path: ['/data'], onFailure: 'undo' }, '--delete: shows first what would be deleted and waits'],
   ])('refuses %j', (flags, line) => {
