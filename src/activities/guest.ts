@@ -1,4 +1,5 @@
 /** Steps 6 and 7 in the guest: find the device, mount it, copy, verify, unmount. One script each. */
+import { createHash } from 'node:crypto';
 import { cancelled, heartbeat, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Hook, HookPoint } from '../contract/hooks.ts';
@@ -37,6 +38,8 @@ export interface GuestStep extends GuestRef {
 
 const GIB = 1024 ** 3;
 const SHORT = { timeoutSeconds: 120 };
+/** Characters of Base64, whole groups of four, that fit one command beside the script. */
+const LIST_PART = 8_000;
 /** Within an attempt of the scripts' policy; what is not done by then is done by the next one. */
 const LONG = { timeoutSeconds: 540 };
 
@@ -168,6 +171,17 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
     async lookIntoCopy(input: GuestStep & LookRequest & { mounts: MountResult['mounts'] }): Promise<LookResult> {
       const { regionId: _, instanceId: __, ...look } = input;
       return guest.run(input, 'look-into-copy', { ...look, ...runOf(input) }, { ...SHORT, look: true });
+    },
+
+    /** Brings a gzipped list of paths (Base64) into the guest, in parts that fit a command; answers its SHA-256. */
+    async sendList({ gzip, ...input }: GuestStep & { gzip: string }): Promise<{ sha256: string }> {
+      const sha256 = createHash('sha256').update(Buffer.from(gzip, 'base64')).digest('hex');
+      const pieces = gzip.match(new RegExp(`.{1,${LIST_PART}}`, 'g')) ?? [];
+      for (const [index, data] of pieces.entries()) {
+        const part = { ...runOf(input), part: index + 1, parts: pieces.length, sha256, data };
+        await guest.run(input, 'put-list', part, { ...SHORT, look: true, progress: { part: part.part } });
+      }
+      return { sha256 };
     },
 
     /** Plans and starts the copy in the guest, or finds it at work. `base`: the first boot after the reset, if there was one. */

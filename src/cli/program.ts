@@ -370,6 +370,7 @@ const repeatable = (value: string, given?: string[]) => [...(given ?? []), value
 function syncFlags(command: Command): Command {
   return command
     .option('--path <path>', 'bring this back, as the guest sees it; repeatable', repeatable)
+    .option('--files-from <file>', 'bring back what this file lists, one path a line, or with NUL after each')
     .option('--include <pattern>', 'below the paths only files like this, such as *.jpg; repeatable', repeatable)
     .option(
       '--exclude <pattern>',

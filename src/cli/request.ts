@@ -5,6 +5,7 @@
 import type { RollbackInput, RollbackRequest, SyncInput } from '../contract/rollback.ts';
 import { HOOK_POINTS } from '../contract/hooks.ts';
 import { rollbackInputSchema, syncInputSchema } from '../contract/rollback.ts';
+import { type PathList, readPathList } from './files-from.ts';
 import { parseDuration } from './durations.ts';
 import { type PlanFile, requestOfPlan } from './plan-file.ts';
 import { UsageError } from './usage-error.ts';
@@ -17,6 +18,9 @@ export interface RequestFlags {
   readonly instance?: string;
   readonly path?: readonly string[];
   readonly hook?: readonly string[];
+  /** A file; read by `withPathList`. */
+  readonly filesFrom?: string;
+  readonly list?: PathList['filesFrom'];
   readonly conflict?: string;
   readonly choose?: boolean;
   readonly into?: string;
@@ -94,6 +98,13 @@ const EXPECTED: Readonly<Record<string, string>> = {
   '--on-lease': 'fail or wait',
   '--on-failure': 'ask, abort or undo',
 };
+
+/** The flags with the list that `--files-from` names read, and the paths that it is about. */
+export function withPathList<F extends RequestFlags>(flags: F): F {
+  if (flags.filesFrom === undefined) return flags;
+  const { filesFrom, paths } = readPathList(flags.filesFrom, flags.path);
+  return { ...flags, path: paths, list: filesFrom };
+}
 
 export function rollbackInput(flags: RequestFlags, asker: Asker): RollbackInput {
   const { file } = asker;
@@ -322,6 +333,7 @@ function selection(flags: RequestFlags): Record<string, unknown> {
     ...(flags.include === undefined ? {} : { include: flags.include }),
     ...(flags.exclude === undefined ? {} : { exclude: flags.exclude }),
     ...(flags.delete === undefined ? {} : { delete: flags.delete }),
+    ...(flags.list === undefined ? {} : { filesFrom: flags.list }),
     ...(flags.sinceA === undefined ? {} : { sinceA: flags.sinceA }),
     ...(flags.deleteUnseen === undefined ? {} : { deleteUnseen: flags.deleteUnseen }),
     ...(flags.maxRate === undefined && flags.ioClass === undefined

@@ -202,6 +202,7 @@ const NOT_BROUGHT_BACK: ReadonlyArray<readonly [CopyVerdict, string]> = [
   ['deleted-live', 'deleted live since the reset, in B as in A'],
   ['deleted-since-A', 'back from A, deleted before B'],
   ['immutable', 'not brought: a live entry or folder is marked immutable or append-only (chattr)'],
+  ['not-in-B', 'in the list, and not in B'],
   ['directory-in-the-way', 'a live directory is in the way of a file'],
 ];
 

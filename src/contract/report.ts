@@ -17,6 +17,7 @@ const REPORT_VERDICTS = [
   'live-is-newer',
   'directory-in-the-way',
   'other-file-system',
+  'not-in-B',
   'differs',
   'changed-since-plan',
 ] as const satisfies readonly ReportVerdict[];

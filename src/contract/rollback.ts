@@ -68,6 +68,9 @@ const patternSchema = z
   );
 const patternsSchema = z.array(patternSchema).min(1, 'is empty').max(50);
 
+/** It is in the history as often as the plan is made, and once more. */
+export const MOST_LIST_CHARACTERS = 131_072;
+
 export const syncSelectionSchema = z.strictObject({
   /** What to bring back, as the guest sees it. Directories are taken whole. */
   paths: selectedPathsSchema,
@@ -84,6 +87,20 @@ export const syncSelectionSchema = z.strictObject({
    */
   withoutSerial: z.literal('compare').optional(),
   conflictPolicy: conflictPolicySchema.default('newer-wins'),
+  /** Of what lies below the paths, only what this list names, folders with all that is in them. */
+  filesFrom: z
+    .strictObject({
+      /** Base64 of the gzipped list: absolute paths, sorted, NUL after each. */
+      gzip: z
+        .string()
+        .max(
+          MOST_LIST_CHARACTERS,
+          `is longer than ${MOST_LIST_CHARACTERS} characters, which a run's history does not hold`,
+        )
+        .regex(/^[A-Za-z0-9+/]+={0,2}$/, 'is no Base64'),
+      entries: z.number().int().min(1),
+    })
+    .optional(),
   /** Of what lies below the paths, only the files that one of these patterns matches, and the folders that lead to them. */
   include: patternsSchema.optional(),
   /** Leave out what one of these patterns matches, folders with all that is in them. Goes over `include`. */
@@ -456,7 +473,9 @@ export type CopyVerdict =
   | 'directory-in-the-way'
   /** A live entry, or its folder, is marked immutable or append-only (`chattr`). */
   | 'immutable'
-  | 'other-file-system';
+  | 'other-file-system'
+  /** Named by the list of `filesFrom`. */
+  | 'not-in-B';
 
 export type Outcome = 'planned' | 'completed' | 'completed-with-leftovers' | 'rolled-back-not-synced' | 'undone';
 

@@ -19,6 +19,7 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   'copy-status': ['lib', 'job', 'copy-status'],
   'verify-start': ['lib', 'job', 'names', 'tree', 'kept', 'residue', 'verify-start'],
   'verify-result': ['lib', 'verify-result'],
+  'put-list': ['lib', 'put-list'],
   report: ['lib', 'names', 'kept', 'report'],
   restore: ['lib', 'kept', 'asides', 'restore'],
   discard: ['lib', 'kept', 'asides', 'discard'],

@@ -88,6 +88,8 @@ export interface CopyStartInput extends RunRef {
   readonly exclude?: readonly string[] | undefined;
   /** Delete live entries that were deleted from A to B. Refused (`NoBase`) when they cannot be told from new ones. */
   readonly delete?: boolean | undefined;
+  /** Only what the list names that `put-list` took; its SHA-256. */
+  readonly list?: string | undefined;
   /** Only what is new or has changed from A to B. Refused (`NoBase`) when that cannot be told. */
   readonly sinceA?: boolean | undefined;
   /** Plan, then end as `held`. */
@@ -288,6 +290,16 @@ export interface HookResult {
   readonly outputFile: string;
 }
 
+/** `put-list`: one part of a gzipped list of paths, each with NUL after it; `sha256` is of all parts together. */
+export interface PutListInput extends RunRef {
+  /** From 1. */
+  readonly part: number;
+  readonly parts: number;
+  readonly sha256: string;
+  /** Base64. */
+  readonly data: string;
+}
+
 /** `report`: read-only: a page of what the run's comparison has found, of an ended run, too. Refused (`NoReport`) where it has none. */
 export type ReportInput = RunRef & z.infer<typeof reportRequestSchema>;
 
@@ -315,6 +327,7 @@ export interface GuestScripts {
   'copy-status': { input: CopyStatusInput; result: CopyStatusResult };
   'verify-start': { input: RunRef; result: CopyStartResult };
   'verify-result': { input: RunRef; result: VerifyResult };
+  'put-list': { input: PutListInput; result: object };
   report: { input: ReportInput; result: ReportPage };
   restore: { input: RestoreInput; result: Restored };
   discard: { input: DiscardInput; result: Discarded };

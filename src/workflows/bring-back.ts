@@ -230,7 +230,9 @@ function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts
   return run.step(
     'copyBack',
     async (summary) => {
-      const shown = await showDeletions(run, summary, guest, mounts, selection);
+      const { filesFrom, ...rest } = selection;
+      const list = filesFrom === undefined ? {} : await sendList(guest, summary, filesFrom);
+      const shown = await showDeletions(run, summary, guest, mounts, { ...rest, ...list });
       const receipt = await betweenHooks(run, guest, summary, async () => {
         await copyUntilDone(run, summary, guest, mounts, shown);
         await scripts.startVerification.executeWithOptions(summary('Start comparing what was copied'), [guest]);
@@ -287,10 +289,18 @@ async function readReceipt(run: Run, guest: InBoot, summary: Summary): Promise<C
   return receipt;
 }
 
+async function sendList(guest: InBoot, summary: Summary, { gzip, entries }: NonNullable<SyncSelection['filesFrom']>) {
+  const { sha256 } = await scripts.sendList.executeWithOptions(
+    summary(`Send the list of ${groupedNumber(entries)} paths`),
+    [{ ...guest, gzip }],
+  );
+  return { list: sha256 };
+}
+
 /** What of the selection concerns the guest. */
 type Wanted = Pick<
   CopyStart,
-  'conflictPolicy' | 'include' | 'exclude' | 'sinceA' | 'delete' | 'deletions' | 'into' | 'again'
+  'conflictPolicy' | 'include' | 'exclude' | 'sinceA' | 'list' | 'delete' | 'deletions' | 'into' | 'again'
 >;
 
 /**
@@ -302,7 +312,7 @@ async function showDeletions(
   summary: Summary,
   guest: InBoot,
   mounts: Mounts,
-  selection: SyncSelection,
+  selection: Omit<SyncSelection, 'filesFrom'> & { list?: string },
 ): Promise<Wanted> {
   const { paths: _, choose: __, withoutSerial: ___, deleteUnseen, ...wanted } = selection;
   if (wanted.delete !== true) return wanted;

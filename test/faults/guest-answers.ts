@@ -46,6 +46,7 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
     mismatchCount: 0,
   },
   report: { entries: [], page: 1, pages: 1, total: 0, bytes: 0 },
+  'put-list': {},
   restore: { files: 0, bytes: 0, directories: 0, already: 0, paths: [], problems: [], problemCount: 0 },
   discard: { folders: [], files: 0, bytes: 0, report: false },
   unmount: { unmounted: 1 },

@@ -3,6 +3,7 @@
  * folders that stand for the copy and for what is live.
  */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -20,6 +21,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CopyStartInput } from '../../src/guest/scripts.ts';
 import { codeOf } from './scripts/guest.ts';
@@ -141,6 +143,43 @@ describe.skipIf(process.getuid?.() !== 0)('what a copy deletes', () => {
     expect(codeOf(await guest.run('copy-start', input(only)))).toBe('refused NoBase');
     expect(await start({ ...only, sinceA: false })).toMatchObject({ state: 'done' });
     expect(now()).toEqual(['A', 'A', 'B', 'B']);
+  });
+
+  it('is not what a list leaves out: files, folders, and names that are no UTF-8', async () => {
+    for (const path of ['sel/a/1', 'sel/a/2', 'sel/b/deep/er', 'sel/c/left', 'sel/a/1st']) put(copy, path, 'B');
+    writeFileSync(Buffer.from(`${copy}/sel/bad-\xff`, 'latin1'), 'B');
+    writeFileSync(`${copy}/sel/new\nline`, 'B');
+    const names = ['a/1', 'b', 'bad-\xff', 'new\nline', 'not in B', 'deleted since A'];
+    const packed = gzipSync(Buffer.from(names.map((name) => `${live}/sel/${name}\0`).join(''), 'latin1')).toString(
+      'base64',
+    );
+    const sha256 = createHash('sha256').update(Buffer.from(packed, 'base64')).digest('hex');
+    const half = Math.ceil(packed.length / 8) * 4;
+    const parts = [packed.slice(0, half), packed.slice(half)];
+    const send = (data: string, part: number) => guest.run('put-list', { run: RUN, part, parts: 2, sha256, data });
+    expect(await guest.run('put-list', { run: RUN, part: 1, parts: 1, sha256, data: 'AAAA' })).toMatchObject({
+      code: 'ListIncomplete',
+    });
+    for (const [index, data] of parts.entries()) expect(await send(data, index + 1)).toMatchObject({ ok: true });
+
+    expect(await start({ list: sha256, deletions: 'all' })).toMatchObject({ state: 'done' });
+    expect(readdirSync(join(live, 'sel'), { encoding: 'latin1' }).sort()).toEqual(
+      ['a', 'b', 'bad-\xff', 'changed', 'dir', 'new\nline', 'written since'].sort(),
+    );
+    expect([content('sel/a/1'), content('sel/b/deep/er'), content('sel/changed')]).toEqual(['B', 'B', 'A']);
+    expect(readdirSync(join(live, 'sel/a'))).toEqual(['1']);
+    await guest.ok('verify-start', { run: RUN });
+    expect(await guest.ended(RUN, 'verify')).toMatchObject({ state: 'done' });
+    const verdict = await guest.ok('verify-result', { run: RUN });
+    expect(verdict).toMatchObject({ verified: true, verdicts: { 'not-in-B': { entries: 2 } } });
+    const report = await guest.ok('report', { run: RUN, page: 1, verdicts: ['not-in-B'] });
+    expect(report.entries.map(({ path }) => path.slice(live.length))).toEqual([
+      '/sel/deleted since A',
+      '/sel/not in B',
+    ]);
+    await guest.ok('unmount', { run: RUN });
+    await guest.ok('copy-engine', { run: RUN });
+    expect(codeOf(await guest.run('copy-start', input({ list: sha256 })))).toBe('failed NoList');
   });
 
   it('is told anew when the plan is made anew and something else would go', async () => {

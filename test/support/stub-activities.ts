@@ -135,6 +135,7 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
       mismatches: [],
     }),
     readReport: async ({ page }) => ({ entries: [], page, pages: 1, total: 0, bytes: 0 }),
+    sendList: async () => ({ sha256: 'f'.repeat(64) }),
     restoreKept: async () => ({
       files: 1,
       bytes: 2,

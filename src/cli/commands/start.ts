@@ -15,6 +15,7 @@ import {
   syncInput,
   timeoutMs,
   type WaitFlags,
+  withPathList,
 } from '../request.ts';
 import { type CommonFlags, type Context, json, sayFailure, withClient } from '../session.ts';
 import { oneLine, styleFor } from '../terminal.ts';
@@ -25,7 +26,7 @@ type StartFlags = CommonFlags &
   WaitFlags & { readonly workflowId?: string; readonly output: 'text' | 'json' };
 
 export async function runPlan(context: Context, flags: StartFlags): Promise<ExitCode> {
-  const input = rollbackInput(flags, context.world);
+  const input = rollbackInput(withPathList(flags), context.world);
   const limit = timeoutMs(flags);
   return withClient(flags, async (client) => {
     const planned = await observePlan(context, client, flags, { kind: 'rollback', input }, limit, flags.workflowId);
@@ -35,7 +36,7 @@ export async function runPlan(context: Context, flags: StartFlags): Promise<Exit
 
 export async function runStart(context: Context, flags: StartFlags & { readonly plan?: string }): Promise<ExitCode> {
   const file = flags.plan === undefined ? undefined : readPlanFile(flags.plan);
-  const input = rollbackInput(flags, { ...context.world, ...(file === undefined ? {} : { file }) });
+  const input = rollbackInput(withPathList(flags), { ...context.world, ...(file === undefined ? {} : { file }) });
   const limit = waiting(context, flags);
   return withClient(flags, (client) =>
     perform(context, client, flags, 'start', { kind: 'rollback', input, file }, limit),
@@ -43,7 +44,7 @@ export async function runStart(context: Context, flags: StartFlags & { readonly 
 }
 
 export async function runSync(context: Context, flags: StartFlags): Promise<ExitCode> {
-  const input = syncInput(flags, context.world);
+  const input = syncInput(withPathList(flags), context.world);
   const limit = waiting(context, flags);
   return withClient(flags, (client) => perform(context, client, flags, 'sync', { kind: 'sync', input }, limit));
 }

@@ -32,6 +32,8 @@ const NOT_BUILT: { readonly [K in Exclude<keyof Sync, 'paths'>]: (asked: Sync[K]
   conflictPolicy: (policy) => (policy === 'both' ? "putting B's copy beside a conflict (both)" : undefined),
   include: (asked) => asked && 'patterns of what to take (include)',
   exclude: (asked) => asked && 'patterns of what to leave out (exclude)',
+  filesFrom: (asked) => asked && 'a list of what to take (filesFrom)',
+  sinceA: (asked) => (asked === true ? 'telling what has changed since A' : undefined),
   delete: (asked) => (asked === true ? 'deleting' : undefined),
   // Only goes with `delete`.
   deleteUnseen: () => undefined,

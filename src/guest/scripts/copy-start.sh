@@ -28,6 +28,19 @@ DIR=$RUN_DIR/copy
 mkdir -p "$DIR"
 reply() { answer "{\"alreadyRunning\":$1$([[ ! -s $DIR/open ]] || echo ",\"openFiles\":$(<"$DIR/open")")}"; }
 if job_alive copy; then reply true; fi
+# The list that `put-list` took, into $DIR/m*/only: the names on each file system, each on the one that is mounted nearest.
+split_list() {
+  local i
+  [[ $(sha256sum <"$RUN_DIR/list.gz") == "${IN[list]} "* ]] || fail NoList 'the list of paths is not there: it was sent before the last boot of this guest'
+  for ((i = 0; i < IN[mounts.#]; i++)); do
+    enc "${IN[mounts.$i.originalMount]%/}" && printf '%s\t%s\n' "$DIR/m$i/only" "$REPLY"
+  done >"$DIR/homes"
+  gzip -dc "$RUN_DIR/list.gz" | encode | awk -F'\t' '
+    NR == FNR { home[$1] = $2; printf "" >$1; next }
+    { best = ""; for (file in home) if (index($0 "/", home[file] "/") == 1 && (best == "" || length(home[file]) > length(home[best]))) best = file }
+    best != "" { print "." substr($0, length(home[best]) + 1) >best }' "$DIR/homes" -
+  for ((i = 0; i < IN[mounts.#]; i++)); do sorted -u -o "$DIR/m$i/only" "$DIR/m$i/only"; done
+}
 # All that the plan depends on.
 asked() {
   local key
@@ -50,6 +63,7 @@ else
       printf '%s\0' ".${p:+/$p}"
     done >"$DIR/m$i/paths"
   done
+  [[ ! ${IN[list]+set} ]] || split_list
   for key in include exclude; do
     : >"$DIR/$key"
     for ((i = 0; i < ${IN[$key.#]-0}; i++)); do printf '%s\0' "${IN[$key.$i]}" >>"$DIR/$key"; done

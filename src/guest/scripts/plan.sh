@@ -199,6 +199,12 @@ plan_mount() {
   awk "${vars[@]}" -v "base=$SINCE" -v "since_a=$ONLY_SINCE_A" -v "remove=$REMOVE" -v "live_file=$M/live" -v "nests=$M/nests" -v "parents=$M/parents" \
     -v "dirs=$M/dirs" -v "tops=$M/tops" -v "meta=$M/meta" -v "away=$M/away" -v "maybe=$M/maybe" -v "nested=$M/nested" \
     -v "obstacles=$M/obstacles" "$AWK_LISTS BEGIN { prefix = ENVIRON[\"PREFIX\"] } $AWK_PLAN" "$M/b" || die 'the plan could not be made'
+  if [[ -e $M/only ]]; then
+    # What is listed and not there.
+    cut -f1 "$M/b" | sorted | comm -13 - "$M/only" >"$M/absent"
+    awk -v "report_file=$M/report" -v "totals=$M/totals" "$AWK_LISTS"'{ print "not-in-B", "none", 0, ENVIRON["PREFIX"] substr($1, 2) >>report_file }
+      END { if (NR) print "not-in-B", NR, 0 >>totals }' "$M/absent"
+  fi
   if [[ -s $M/nested ]]; then
     dec "$(<"$M/nested")"
     stop NestedMount "${TO%/}${REPLY#.} lies below another mount: select paths without it"

@@ -76,16 +76,27 @@ selected() {
   awk -F'\t' 'NR == FNR { if ($2 != "d") while (sub(/\/[^\/]*$/, "", $1) && !($1 in way)) way[$1]; next } $2 != "d" || $1 in way' \
     "$out" "$out" >"$out.raw" && mv "$out.raw" "$out"
 }
+# Of the rows in $1 those that the list of the run names: what is listed, or below it, and the folders on the way. All of the
+# list is held in memory, none of the rows.
+listed() {
+  [[ -e $M/only ]] || return 0
+  awk -F'\t' '
+    NR == FNR { only[$1]; name = $1; while (sub(/\/[^\/]*$/, "", name) && !(name in way)) way[name]; next }
+    { name = $1; keep = name in only || $2 == "d" && name in way; while (!keep && sub(/\/[^\/]*$/, "", name)) keep = name in only }
+    keep' "$M/only" "$1" >"$1.raw" && mv "$1.raw" "$1"
+}
 # Everything selected on the recovery disk into $M/b, and what is live in the same places into $M/live.
 scan() {
   local root here=()
   cd -P -- "$FROM" || die "$FROM is not there"
   selected "$M/b" "${ROOTS[@]}" ||
     die "the recovery disk could not be read to the end below $FROM"
+  listed "$M/b" || die 'the list could not be compared'
   cd -P -- "$TO" || die "$TO is not there"
   for root in "${ROOTS[@]}"; do [[ ! -e $root && ! -L $root ]] || here+=("$root"); done
   : >"$M/live"
   ((${#here[@]} == 0)) || selected "$M/live" "${here[@]}"
+  listed "$M/live" || die 'the list could not be compared'
 }
 
 # awk: times as find prints them, and several lists read side by side with the main one, all sorted by name.

@@ -13,6 +13,7 @@ cp -- "$RUN_DIR/copy/include" "$RUN_DIR/copy/exclude" "$DIR"
 for m in "$RUN_DIR/copy/m"*; do
   mkdir "$DIR/${m##*/}"
   cp -- "$m/from" "$m/to" "$m/home" "$m/paths" "$m/kept" "$m/flags-set" "$m/relabelled" "$DIR/${m##*/}"
+  [[ ! -e $m/only ]] || cp -- "$m/only" "$DIR/${m##*/}"
 done
 
 # What must be read: `check` (names, for the attributes of both sides), `hash` ("side, size, blocks, name").

@@ -24,6 +24,7 @@ const names: ScriptName[] = [
   'run-state',
   'grow',
   'report',
+  'put-list',
   'restore',
   'discard',
   'hook',
