@@ -3,6 +3,9 @@
  * disks.
  */
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { syncWorkflowId } from '../../src/contract/ids.ts';
 import type { RunStatus } from '../../src/contract/rollback.ts';
@@ -122,11 +125,32 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   expect(gone).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('the guest keeps no report of the run') });
 }, 240_000);
 
-it('brings paths back below another folder, and touches nothing where they were', async () => {
+it('brings what a file lists back below another folder, between hooks, and touches nothing where it was', async () => {
+  await stage.guest.run(
+    '#!/bin/sh\nprintf \'#!/bin/sh\\necho "$ECS_ROLLBACK_HOOK" >>/root/hooks\\n\' >/root/hook; chmod 755 /root/hook',
+  );
   const before = await stage.guest.manifest();
-  const sync = ['sync', ...stage.target, '--snapshot', snapshot, '--path', '/data/app', '--yes'];
-  const run = (await say(...sync, '--into', '/data/from-b')) as RunDocument;
-  expect(run.result).toMatchObject({ outcome: 'completed', receipt: { verified: true, filesCopied: 20 } });
+  const folder = mkdtempSync(join(tmpdir(), 'list-'));
+  const list = join(folder, 'list');
+  writeFileSync(list, '/data/app\n');
+  const sync = ['sync', ...stage.target, '--snapshot', snapshot, '--yes'];
+  const hooks = ['beforeCopy', 'afterCopy', 'healthCheck'];
+  const flags = [
+    '--files-from',
+    list,
+    '--into',
+    '/data/from-b',
+    ...hooks.flatMap((at) => ['--hook', `${at}=/root/hook`]),
+  ];
+  const run = (await say(...sync, ...flags)) as RunDocument;
+  rmSync(folder, { recursive: true });
+  expect(run.result).toMatchObject({
+    outcome: 'completed',
+    receipt: { verified: true, filesCopied: 20 },
+    hooks: hooks.map((at) => ({ at, exitCode: 0 })),
+  });
+  expect(await stage.guest.run('#!/bin/sh\ncat /root/hooks')).toBe(`${hooks.join('\n')}\n`);
+  await stage.keep('completed-with-hooks', run);
   const after = await stage.guest.manifest();
   const untouched = (manifest: Manifest) => {
     const { '.': _, ...rest } = notBelow(manifest, ['/data/from-b']);
@@ -137,7 +161,7 @@ it('brings paths back below another folder, and touches nothing where they were'
   const moved = Object.fromEntries(side.map(([path, seen]) => [path.replace('from-b/', ''), seen]));
   expect(moved).toEqual(below(atSnapshot, ['/data/app']));
 
-  const elsewhere = await stage.starter([...sync, '--into', '/srv/from-b', '-o', 'json']);
+  const elsewhere = await stage.starter([...sync, '--path', '/data/app', '--into', '/srv/from-b', '-o', 'json']);
   expect(elsewhere.exitCode).not.toBe(0);
   expect(elsewhere.stdout).toContain('/srv/from-b is on the file system at /, and has to be on that of the paths');
 }, 240_000);

@@ -49,6 +49,27 @@ test('brings back what was chosen, at or below what it was started for, by the p
   expect(calls.indexOf('startCopy')).toBeGreaterThan(calls.indexOf('mountRecoveryDisk'));
 });
 
+test('sends a list of paths into the guest before the copy, which gets its digest only', async () => {
+  const sent: unknown[] = [];
+  const filesFrom = { gzip: 'H4sIAAAA', entries: 2 };
+  const { result } = await runRollback(
+    env,
+    {
+      sendList: async ({ gzip }) => {
+        sent.push(gzip);
+        return { sha256: 'e'.repeat(64) };
+      },
+      startCopy: async (start) => {
+        sent.push(start.list, 'filesFrom' in start);
+        return { alreadyRunning: false };
+      },
+    },
+    { ...REQUEST, sync: { paths: ['/data/uploads'], filesFrom } },
+  );
+  expect(result?.outcome).toBe('completed');
+  expect(sent).toEqual(['H4sIAAAA', 'e'.repeat(64), false]);
+});
+
 test('answers looks into the copy while it waits, and says why one was refused', async () => {
   const entry = {
     path: '/data/uploads/a',
