@@ -22,6 +22,9 @@ export interface RecoveryDiskRef {
   readonly instanceId: string;
 }
 
+/** Looks in a row after which a disk is taken at its word that it is not being attached: describe calls lag by seconds at most. */
+const LOOKS_UNTIL_BELIEVED = 20;
+
 const isAvailable = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'available';
 
 /** Codes that say that the thing itself is gone, or what it was attached to; a region that is not found says neither. */
@@ -147,13 +150,24 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
       return { sent: true };
     }),
 
+    /** Refused when the disk is, and stays, as if it had never been attached: then waiting is no use, but another try may be. */
     async awaitRecoveryDiskAttached(input: RecoveryDiskRef): Promise<void> {
+      let looksDetached = 0;
       await waitFor(
         poller,
         'disk',
         input.regionId,
         input.recoveryDiskId,
-        (seen) => seen?.status.toLowerCase() === 'in_use' && seen.attachedTo.includes(input.instanceId),
+        (seen) => {
+          looksDetached = isAvailable(seen) ? looksDetached + 1 : 0;
+          if (looksDetached >= LOOKS_UNTIL_BELIEVED) {
+            throw refuse(
+              ACTIVITY_FAILURE.conflict,
+              `recovery disk ${input.recoveryDiskId} is Available again, although ${input.instanceId} was to get it: AttachDisk was taken and came to nothing`,
+            );
+          }
+          return seen?.status.toLowerCase() === 'in_use' && seen.attachedTo.includes(input.instanceId);
+        },
         seenDisk,
       );
     },

@@ -216,6 +216,12 @@ describe('one rollback, every reply lost', () => {
     expect(await cloud.calls('ResetDisk')).toHaveLength(before);
   });
 
+  test('an attach that comes to nothing is not waited for for ever', async () => {
+    const failure = await failureOf(cloud.run(() => cloud.activities.awaitRecoveryDiskAttached(recoveryRef())));
+    expect(failure).toMatchObject({ type: ACTIVITY_FAILURE.conflict, nonRetryable: true });
+    expect(failure.message).toMatch(/is Available again.*AttachDisk was taken and came to nothing/);
+  });
+
   test('AttachDisk is sent once', async () => {
     const { effective } = await withLostReply('AttachDisk', () => cloud.activities.attachRecoveryDisk(recoveryRef()));
     expect(effective).toBe(1);

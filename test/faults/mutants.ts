@@ -218,6 +218,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'AttachDisk is sent once',
   },
   {
+    without: 'the end of the wait for an attach that came to nothing',
+    file: RECOVERY,
+    find: '          if (looksDetached >= LOOKS_UNTIL_BELIEVED) {\n',
+    replace: '          if (looksDetached < 0) {\n',
+    ...effects,
+    test: 'an attach that comes to nothing is not waited for for ever',
+  },
+  {
     without: 'the look before DetachDisk',
     file: RECOVERY,
     find: "      if (disk === undefined || disk.status === 'Detaching' || isAvailable(disk)) return { sent: false };\n",
