@@ -26,6 +26,8 @@ import { waitFor } from './waiting.ts';
 export interface GuestRef {
   readonly regionId: string;
   readonly instanceId: string;
+  /** Looked up where the caller does not know it. */
+  readonly osType?: OsType;
 }
 type OsType = Instance['osType'];
 
@@ -72,12 +74,11 @@ export function createGuestRunner(ecs: Ecs, poller: Poller) {
   /** An instance keeps its system until its system disk is replaced; then the service refuses the command. */
   const osTypes = new Map<string, OsType>();
 
-  async function osTypeOf({ regionId, instanceId }: GuestRef): Promise<OsType> {
-    const known = osTypes.get(instanceId);
-    if (known !== undefined) return known;
-    const osType = (await ecs.region(regionId).instances([instanceId])).get(instanceId)?.osType;
-    if (osType !== undefined) osTypes.set(instanceId, osType);
-    return osType ?? 'linux';
+  async function osTypeOf({ regionId, instanceId, osType }: GuestRef): Promise<OsType> {
+    const known = osType ?? osTypes.get(instanceId);
+    const found = known ?? (await ecs.region(regionId).instances([instanceId])).get(instanceId)?.osType;
+    if (found !== undefined) osTypes.set(instanceId, found);
+    return found ?? 'linux';
   }
 
   async function deliver(

@@ -94,7 +94,8 @@ export function planningActivities(ecs: Ecs, guest: GuestRunner, options: { gues
     if (instance?.status !== 'Running' || disk === undefined || disk.serial === '') {
       return {};
     }
-    const ref = { regionId: input.regionId, instanceId: instance.id, originalSerial: disk.serial };
+    const { id: instanceId, osType } = instance;
+    const ref = { regionId: input.regionId, instanceId, osType, originalSerial: disk.serial };
     const tooLong = AbortSignal.timeout(options.guestPatienceMs);
     // When one of the two scripts has failed, nobody waits for the other.
     const end = new AbortController();
