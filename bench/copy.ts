@@ -1,8 +1,9 @@
 /**
  * `npm run bench:copy`: our copy, verified, against what one would type, on the same two loop devices in one run. Needs root
- * and rsync. All run as nicely as our job does. `--scale 0.1` makes it a tenth as large, `--rounds 2` does it again, interleaved.
+ * and rsync. All run as nicely as our job does. `--scale 0.1` makes it a tenth as large, `--rounds 2` does it again, interleaved,
+ * `--only small|changed|large` does one of the three; several can be named. Interrupted, it leaves nothing behind.
  */
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,8 +11,13 @@ import { parseArgs } from 'node:util';
 import { hereGuest } from '../test/guest/scripts/here.ts';
 
 const { values } = parseArgs({
-  options: { scale: { type: 'string', default: '1' }, rounds: { type: 'string', default: '1' } },
+  options: {
+    scale: { type: 'string', default: '1' },
+    rounds: { type: 'string', default: '1' },
+    only: { type: 'string', multiple: true, default: ['small', 'changed', 'large'] },
+  },
 });
+const wanted = (title: string) => values.only.includes(title);
 const scale = Number(values.scale);
 const FILES = Math.round(100_000 * scale);
 const LARGE_MIB = Math.round(1024 * scale);
@@ -21,12 +27,33 @@ const folder = mkdtempSync(join(tmpdir(), 'bench-copy-'));
 const [src, dst] = [join(folder, 'src'), join(folder, 'dst')];
 const guest = hereGuest();
 
-function sh(lines: string): void {
-  const ran = spawnSync('nice', ['-n', '10', 'ionice', '-c', '3', 'bash', '-euc', lines], {
+let running: ChildProcess | undefined;
+let interrupted: NodeJS.Signals | undefined;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    interrupted ??= signal;
+    // Its group: what it has started ends, too.
+    if (running?.pid !== undefined) process.kill(-running.pid, 'SIGKILL');
+  });
+}
+
+/** Shell lines below the bench's folder. `evenIf` interrupted: for what puts things in order. */
+async function sh(lines: string, evenIf = false): Promise<void> {
+  if (interrupted !== undefined && !evenIf) throw new Error(`interrupted by ${interrupted}`);
+  const child = spawn('nice', ['-n', '10', 'ionice', '-c', '3', 'bash', '-euc', lines], {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
   });
-  if (ran.status !== 0) throw new Error(`${lines}: ${ran.stderr.toString().slice(0, 500)}`);
+  if (!evenIf) running = child;
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  const status = await new Promise((resolve) => child.once('close', resolve));
+  running = undefined;
+  if (interrupted !== undefined && !evenIf) throw new Error(`interrupted by ${interrupted}`);
+  if (status !== 0) throw new Error(`${lines}: ${said.slice(0, 500)}`);
 }
 const cold = () => sh('sync; echo 3 >/proc/sys/vm/drop_caches');
 
@@ -75,14 +102,14 @@ const CHANGED: readonly Side[] = [
 ];
 
 /** Interleaved rounds; prints the least of each. `before` makes the target anew. */
-async function compare(title: string, sides: readonly Side[], before: () => void): Promise<void> {
+async function compare(title: string, sides: readonly Side[], before: () => Promise<void>): Promise<void> {
   const best = new Map<string, { copy: number; verify: number }>();
   for (let round = 0; round < Number(values.rounds); round += 1) {
     for (const side of sides) {
-      before();
-      cold();
+      await before();
+      await cold();
       const copy = await seconds(side.copy);
-      cold();
+      await cold();
       const verify = await seconds(side.verify);
       await guest.ok('unmount', { run: RUN });
       const seen = best.get(side.name);
@@ -108,27 +135,40 @@ const device = (name: string, gib: number) =>
   );
 const empty = () => sh('rm -rf dst/* dst/.ecs-rollback*');
 /** As the cloud does it: both disks are copies of one snapshot, and B has changed since. */
-const twins = (change: string) => () => {
-  sh('sync; umount src dst; cp --sparse=always a.img src.img; cp --sparse=always a.img dst.img');
-  sh(`mount -o loop src.img src; mount -o loop dst.img dst; cd src/tree; ${change}; sync`);
+const twins = (change: string) => async () => {
+  await sh('sync; umount src dst; cp --sparse=always a.img src.img; cp --sparse=always a.img dst.img');
+  await sh(`mount -o loop src.img src; mount -o loop dst.img dst; cd src/tree; ${change}; sync`);
 };
 
 try {
   mkdirSync(folder, { recursive: true });
   const gib = Math.ceil(10 * scale) + 2;
-  device('src', gib);
-  device('dst', gib);
-  sh(`mkdir src/tree; cd src/tree; head -c 8192 /dev/urandom >../seed
-    awk -v n=${FILES} 'BEGIN { srand(1); for (i = 0; i < n; i++) print "d" int(i / 500) "/f" i, 1024 + int(rand() * 7168) }' >../list
-    cut -d/ -f1 ../list | uniq | xargs mkdir
-    while read -r name size; do head -c "$size" ../seed >"$name"; done <../list`);
-  await compare(`${FILES} files of 1 to 8 KiB, to an empty disk`, FIRST_COPY, empty);
-  sh('cp --sparse=always src.img a.img; umount src; e2fsck -fy a.img || [ $? = 1 ]; mount -o loop src.img src');
-  const every100th = `awk 'NR % 100 == 0 { print $1 }' ../list | while read -r name; do echo changed >>"$name"; done`;
-  await compare(`${FILES} files of 1 to 8 KiB, one in a hundred changed since`, CHANGED, twins(every100th));
-  sh(`rm -rf src/tree/*; for i in 1 2 3 4; do head -c ${LARGE_MIB}M /dev/urandom >src/tree/$i; done`);
-  await compare(`4 files of ${LARGE_MIB} MiB, to an empty disk`, FIRST_COPY, empty);
+  await device('src', gib);
+  await device('dst', gib);
+  await sh('mkdir src/tree');
+  if (wanted('small') || wanted('changed')) {
+    await sh(`cd src/tree; head -c 8192 /dev/urandom >../seed
+      awk -v n=${FILES} 'BEGIN { srand(1); for (i = 0; i < n; i++) print "d" int(i / 500) "/f" i, 1024 + int(rand() * 7168) }' >../list
+      cut -d/ -f1 ../list | uniq | xargs mkdir
+      while read -r name size; do head -c "$size" ../seed >"$name"; done <../list`);
+  }
+  if (wanted('small')) await compare(`${FILES} files of 1 to 8 KiB, to an empty disk`, FIRST_COPY, empty);
+  if (wanted('changed')) {
+    await sh('cp --sparse=always src.img a.img; umount src; e2fsck -fy a.img || [ $? = 1 ]; mount -o loop src.img src');
+    const every100th = `awk 'NR % 100 == 0 { print $1 }' ../list | while read -r name; do echo changed >>"$name"; done`;
+    await compare(`${FILES} files of 1 to 8 KiB, one in a hundred changed since`, CHANGED, twins(every100th));
+  }
+  if (wanted('large')) {
+    await sh(`rm -rf src/tree/*; for i in 1 2 3 4; do head -c ${LARGE_MIB}M /dev/urandom >src/tree/$i; done`);
+    await compare(`4 files of ${LARGE_MIB} MiB, to an empty disk`, FIRST_COPY, empty);
+  }
+} catch (error) {
+  if (interrupted === undefined) throw error;
+  console.error(`interrupted by ${interrupted}`);
+  process.exitCode = 1;
 } finally {
-  sh('umount src dst || true');
+  // Ends our job, if it is at work.
+  await guest.run('unmount', { run: RUN });
+  await sh('for at in src dst; do if mountpoint -q $at; then umount $at; fi; done', true);
   rmSync(folder, { recursive: true, force: true });
 }
