@@ -16,7 +16,7 @@ for m in "$RUN_DIR/copy/m"*; do
   [[ ! -e $m/only ]] || cp -- "$m/only" "$DIR/${m##*/}"
 done
 
-# What must be read: `check` (names, for the attributes of both sides), `hash` ("side, size, blocks, name").
+# What must be read: `check` (names, for the attributes of B; of these `check-live` are live, too), `hash` ("side, size, blocks, name").
 AWK_SELECT='
 BEGIN { open("live", live); open("kept", kept); open("b", b_hash) }
 {
@@ -25,6 +25,7 @@ BEGIN { open("live", live); open("kept", kept); open("b", b_hash) }
   split(V["live"], v, "\t")
   if (here && v[7] == $8) next
   print $1 >check
+  if (here) print $1 >check_live
   if ($2 != "f" || !here || v[1] != "f" || v[5] != $6) next
   if (!known) print "b", $6, $11, $1 >hash
   print "live", $6, $11, $1 >hash
@@ -123,8 +124,8 @@ verify_job() {
     scan
     sorted -u -o "$M/kept" "$M/kept"
     find "$RUN_DIR/copy/m$m/h" ! -name '*.part' -type f -exec cat {} + | sorted -u >"$M/b-hash"
-    for f in check hash; do : >"$M/$f"; done
-    awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-hash" "-vcheck=$M/check" "-vhash=$M/hash" "$AWK_LISTS $AWK_SELECT" "$M/b" ||
+    for f in check check-live hash; do : >"$M/$f"; done
+    awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-hash" "-vcheck=$M/check" "-vcheck_live=$M/check-live" "-vhash=$M/hash" "$AWK_LISTS $AWK_SELECT" "$M/b" ||
       die 'the lists could not be compared'
     mkdir "$M/c"
     read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "$AWK_LISTS $AWK_HASH_PIECES")
@@ -143,14 +144,14 @@ verify_job() {
       hash_worker "$f" &
       pids+=("$!")
     done
-    join_workers "${pids[@]}"
+    # Beside the hashing: it waits for the disk where this waits for inodes.
     if [[ $XATTRS == true ]]; then
       (cd -P -- "$FROM" && decode <"$M/check" | attributes - >"$M/b-attr") &
-      pids=("$!")
-      (cd -P -- "$TO" && decode <"$M/check" | look "$M/there" && cut -f1 "$M/there" | decode | attributes - >"$M/live-attr") &
       pids+=("$!")
-      join_workers "${pids[@]}"
+      (cd -P -- "$TO" && decode <"$M/check-live" | attributes - >"$M/live-attr") &
+      pids+=("$!")
     fi
+    join_workers "${pids[@]}"
     cat "$M"/b-hash* | sorted -u >"$M/b-all"
     cat "$M"/live-hash? /dev/null 2>/dev/null | sorted -u >"$M/live-all"
     enc "${TO%/}"
