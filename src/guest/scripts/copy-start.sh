@@ -37,7 +37,7 @@ split_list() {
   done >"$DIR/homes"
   gzip -dc "$RUN_DIR/list.gz" | encode | awk -F'\t' '
     NR == FNR { home[$1] = $2; printf "" >$1; next }
-    { best = ""; for (file in home) if (index($0 "/", home[file] "/") == 1 && (best == "" || length(home[file]) > length(home[best]))) best = file }
+    { best = ""; for (own in home) if (index($0 "/", home[own] "/") == 1 && (best == "" || length(home[own]) > length(home[best]))) best = own }
     best != "" { print "." substr($0, length(home[best]) + 1) >best }' "$DIR/homes" -
   for ((i = 0; i < IN[mounts.#]; i++)); do sorted -u -o "$DIR/m$i/only" "$DIR/m$i/only"; done
 }
