@@ -26,14 +26,14 @@ into() {
 }
 # A file that its inode flags keep from being linked; it has them again afterwards. Here is folder $1.
 put_back_flagged() {
-  local file=$ASIDE$1/$2 flags set=
-  [[ -f $file && ! -L $file ]] && flags=$(lsattr -d -- "$file") && flags=${flags%% *} || return
+  local kept=$ASIDE$1/$2 flags set=
+  [[ -f $kept && ! -L $kept ]] && flags=$(lsattr -d -- "$kept") && flags=${flags%% *} || return
   [[ $flags != *i* ]] || set+=i
   [[ $flags != *a* ]] || set+=a
-  [[ $set ]] && chattr "-$set" -- "$file" || return
-  ln -P -T -- "$file" "$SHELF/$2" && mv -f -T -- "$SHELF/$2" "./$2"
-  chattr "+$set" -- "$file"
-  is_back "$file" "./$2"
+  [[ $set ]] && chattr "-$set" -- "$kept" || return
+  ln -P -T -- "$kept" "$SHELF/$2" && mv -f -T -- "$SHELF/$2" "./$2"
+  chattr "+$set" -- "$kept"
+  is_back "$kept" "./$2"
 }
 # The entries `todo` of folder $1.
 put_back() {
