@@ -127,7 +127,7 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
 
 it('brings what a file lists back below another folder, between hooks, and touches nothing where it was', async () => {
   await stage.guest.run(
-    '#!/bin/sh\nprintf \'#!/bin/sh\\necho "$ECS_ROLLBACK_HOOK" >>/root/hooks\\n\' >/root/hook; chmod 755 /root/hook',
+    '#!/bin/sh\nprintf \'#!/bin/sh\\necho "$ECS_ROLLBACK_HOOK" >>/srv/hooks\\n\' >/srv/mark-hook; chmod 755 /srv/mark-hook',
   );
   const before = await stage.guest.manifest();
   const folder = mkdtempSync(join(tmpdir(), 'list-'));
@@ -140,7 +140,7 @@ it('brings what a file lists back below another folder, between hooks, and touch
     list,
     '--into',
     '/data/from-b',
-    ...hooks.flatMap((at) => ['--hook', `${at}=/root/hook`]),
+    ...hooks.flatMap((at) => ['--hook', `${at}=/srv/mark-hook`]),
   ];
   const run = (await say(...sync, ...flags)) as RunDocument;
   rmSync(folder, { recursive: true });
@@ -149,7 +149,7 @@ it('brings what a file lists back below another folder, between hooks, and touch
     receipt: { verified: true, filesCopied: 20 },
     hooks: hooks.map((at) => ({ at, exitCode: 0 })),
   });
-  expect(await stage.guest.run('#!/bin/sh\ncat /root/hooks')).toBe(`${hooks.join('\n')}\n`);
+  expect(await stage.guest.run('#!/bin/sh\ncat /srv/hooks')).toBe(`${hooks.join('\n')}\n`);
   await stage.keep('completed-with-hooks', run);
   const after = await stage.guest.manifest();
   const untouched = (manifest: Manifest) => {
