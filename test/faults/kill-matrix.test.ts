@@ -42,8 +42,8 @@ it.skipIf(why !== undefined)(
         kills.push({ part, at: Math.round(((nth + 0.5) * events) / OTHER_KILLS) });
       }
     }
-    for (let from = 0; from < kills.length; from += BATCH) {
-      for (const { kill, played, state } of await batch(kills.slice(from, from + BATCH), problems)) {
+    for (const together of batchesOf(kills)) {
+      for (const { kill, played, state } of await batch(together, problems)) {
         if (played.killedAfter !== undefined) reached.push(`${kill?.part} ${played.killedAfter}`);
         if (JSON.stringify(state) !== JSON.stringify(peace.state)) {
           problems.push(`${nameOf(kill)}: ${JSON.stringify(state)} instead of ${JSON.stringify(peace.state)}`);
@@ -57,6 +57,14 @@ it.skipIf(why !== undefined)(
   },
   (200 / EVERY + 2 * OTHER_KILLS) * 60_000,
 );
+
+/** A kill of the simulator boots all of its guests again: where there are many, they have a stack without the others. */
+function batchesOf(kills: readonly Kill[]): Kill[][] {
+  const alone = (kill: Kill): boolean => OTHER_KILLS > 1 && kill.part === 'simulator';
+  return [kills.filter((kill) => !alone(kill)), kills.filter(alone)].flatMap((group) =>
+    Array.from({ length: Math.ceil(group.length / BATCH) }, (_, nth) => group.slice(nth * BATCH, (nth + 1) * BATCH)),
+  );
+}
 
 const nameOf = (kill: Kill | undefined): string =>
   kill === undefined ? 'in peace' : `${kill.part} killed after event ${kill.at}`;
