@@ -74,6 +74,8 @@ describe('one rollback, every reply lost', () => {
       cloud.activities.stopInstance({ ...instance(), force: false }),
     );
     expect(effective).toBe(1);
+    // Not even once more to be refused.
+    expect(await cloud.calls('StopInstance')).toHaveLength(1);
     expect(await cloud.run(() => cloud.activities.awaitInstanceStopped(instance()))).toEqual({
       stoppedMode: 'KeepCharging',
     });

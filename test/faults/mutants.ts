@@ -315,14 +315,6 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'a plan with a blocker refuses and changes nothing',
   },
   {
-    without: 'the look at a cancel behind the gate',
-    file: ROLLBACK,
-    find: "    if (run.operator.cancelled) throw new CancelledFailure('cancelled at the gate');\n",
-    replace: '',
-    ...rollback,
-    test: 'cancel while the gate looks puts things back although it finds everything in order',
-  },
-  {
     without: 'the reset ending whatever is cancelled',
     file: ROLLBACK,
     find: 'settled(CancellationScope.nonCancellable(send))',

@@ -158,20 +158,17 @@ export function failing<T>(times: number, healthy: T, message = 'no'): { activit
   };
 }
 
-/** Hangs until cancelled, as a wait does, and says when it has begun. With `late`, that is its answer all the same. */
-export function hanging<T = never>(late?: T) {
+/** Hangs until cancelled, as a wait does, and says when it has begun. */
+export function hanging() {
   let begun = () => {};
   const started = new Promise<void>((resolve) => {
     begun = resolve;
   });
-  const activity = async (): Promise<T> => {
+  const activity = async (): Promise<never> => {
     begun();
     const beat = setInterval(() => Context.current().heartbeat(), 50);
     try {
       return await Context.current().cancelled;
-    } catch (error) {
-      if (late === undefined) throw error;
-      return late;
     } finally {
       clearInterval(beat);
     }

@@ -258,27 +258,6 @@ describe('before the reset', () => {
     expect(status.ledger).toMatchObject([{ id: SNAPSHOT_B, state: 'kept' }]);
   });
 
-  test('cancel while the gate looks puts things back although it finds everything in order', async () => {
-    const gate = hanging({
-      observedAt: '2026-11-22T02:02:00Z',
-      instanceStatus: 'Stopped',
-      stoppedMode: 'KeepCharging',
-      diskStatus: 'In_use',
-      safetySnapshotId: SNAPSHOT_B,
-      safetySnapshotCreatedAt: '2026-11-22T02:01:00Z',
-      targetSnapshotStatus: 'accomplished',
-      unfinishedSnapshots: 0,
-    });
-    const { failure, calls, status } = await run({ checkGate: gate.activity }, REQUEST, async (running) => {
-      await gate.started;
-      await running.handle.cancel();
-    });
-    expect(failure).toBeInstanceOf(CancelledFailure);
-    expect(calls).not.toContain('resetDisk');
-    expect(calls.slice(-2)).toEqual(['startInstance', 'awaitInstanceRunning']);
-    expect(status).toMatchObject({ phase: 'cancelled', resetHappened: 'no' });
-  });
-
   test('a ResetDisk that is refused outright puts everything back', async () => {
     const { failure, calls } = await run({ resetDisk: permanent(ACTIVITY_FAILURE.resetRefused, 'refused') });
     expect(failure).toMatchObject({ type: FAILURE.failedBeforeReset });
