@@ -169,6 +169,7 @@ try {
 } finally {
   // Ends our job, if it is at work.
   await guest.run('unmount', { run: RUN });
+  guest.forget();
   await sh('for at in src dst; do if mountpoint -q $at; then umount $at; fi; done', true);
   rmSync(folder, { recursive: true, force: true });
 }

@@ -22,6 +22,7 @@ describe.skipIf(process.getuid?.() !== 0)('a considerate copy', () => {
   });
   afterEach(() => {
     writer?.kill('SIGKILL');
+    guest.forget();
     rmSync(root, { recursive: true, force: true });
   });
 

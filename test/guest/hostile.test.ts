@@ -67,6 +67,7 @@ describe.skipIf(process.getuid?.() !== 0)('hostile trees', () => {
   const guest = hereGuest();
 
   afterAll(() => {
+    guest.forget();
     rmSync(root, { recursive: true, force: true });
   });
 

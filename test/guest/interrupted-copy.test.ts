@@ -29,6 +29,7 @@ describe.skipIf(process.getuid?.() !== 0)('an interrupted copy', () => {
   const guest = hereGuest();
 
   afterAll(() => {
+    guest.forget();
     rmSync(root, { recursive: true, force: true });
   });
 

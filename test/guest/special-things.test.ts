@@ -34,6 +34,7 @@ describe.skipIf(process.getuid?.() !== 0)('special things', () => {
   const flagsOf = (path: string) => sh(`lsattr -d ${path}`).split(' ')[0]?.replaceAll(/[^ia]/g, '');
 
   afterAll(() => {
+    guest.forget();
     rmSync(root, { recursive: true, force: true });
   });
 
@@ -126,6 +127,7 @@ describe.skipIf(process.getuid?.() !== 0)('special things', () => {
     const here = hereGuest({ ...process.env, PATH: `${tools}:${process.env['PATH']}` });
     const input = { run: 'selinux', mounts, conflictPolicy: 'newer-wins' as const };
     const { verdict } = await here.copyAndVerify(input);
+    here.forget();
     expect(verdict).toMatchObject({ verified: true, mismatches: [] });
     const names = readFileSync(seen, 'utf8')
       .split('\0')

@@ -1,12 +1,15 @@
 /** The guest scripts on this very machine, as root: for what needs many files and no disks. */
 import { spawn } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
 import type { CopyStartInput, CopyStatusResult, GuestScripts, ScriptName } from '../../../src/guest/scripts.ts';
 
 export function hereGuest(env = process.env) {
+  const runs = new Set<string>();
+
   async function run<N extends ScriptName>(name: N, input: GuestScripts[N]['input']) {
+    if ('run' in input) runs.add(input.run);
     const bash = spawn('bash', ['-s'], { env, stdio: ['pipe', 'pipe', 'ignore'] });
     bash.stdin.end(guestScript(name, input));
     const chunks: Buffer[] = [];
@@ -38,6 +41,10 @@ export function hereGuest(env = process.env) {
     run,
     ok,
     ended,
+    /** What runs keep outlives their `unmount`: this machine shall not keep it. */
+    forget() {
+      for (const each of runs) rmSync(`/var/lib/ecs-rollback/${each}`, { recursive: true, force: true });
+    },
     async copy(input: CopyStartInput) {
       await ok('copy-engine', { run: input.run });
       await ok('copy-start', input);
@@ -48,12 +55,11 @@ export function hereGuest(env = process.env) {
       await done(name, 'verify');
       return ok('verify-result', { run: name });
     },
-    /** Both jobs to their ends; of the run only what it keeps aside is left. */
+    /** Both jobs to their ends; removes the run's folder. */
     async copyAndVerify(input: CopyStartInput) {
       await this.copy(input);
       const verdict = await this.verify(input.run);
       await ok('unmount', { run: input.run });
-      await rm(`/var/lib/ecs-rollback/${input.run}`, { recursive: true, force: true });
       return { verdict };
     },
   };
