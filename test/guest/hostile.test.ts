@@ -1,6 +1,6 @@
 /**
  * A thousand trees from seeds, copied back by the guest scripts and compared with what they must be by code that shares
- * nothing with them. On the machine's own file system, which needs root: device nodes and owners.
+ * nothing with them. On a memory file system, as root: device nodes and owners.
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CopyStartInput } from '../../src/guest/scripts.ts';
 import { type Bytes, bytes, grow, random, read, SpecialNodes, type Tree } from './hostile/trees.ts';
 import { hereGuest } from './scripts/here.ts';
@@ -66,8 +66,13 @@ describe.skipIf(process.getuid?.() !== 0)('hostile trees', () => {
   const root = mkdtempSync(join(tmpdir(), 'hostile-'));
   const guest = hereGuest();
 
+  // In memory: what names do is the same there, and a disk would only make it slow.
+  beforeAll(() => {
+    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=3g,nr_inodes=0', 'none', root]).status).toBe(0);
+  });
   afterAll(() => {
     guest.forget();
+    spawnSync('umount', [root]);
     rmSync(root, { recursive: true, force: true });
   });
 
