@@ -200,18 +200,20 @@ async function main(named: readonly string[]): Promise<number> {
     const servers = begin(() => fetchServers(env));
     const guests = STAGES[1].some((project) => wanted.has(project)) ? begin(prepareGuests) : undefined;
     if (named.length === 0) {
-      await check('format', () => runProgram('node_modules/@biomejs/biome/bin/biome', ['format', '.']));
-      await check('lint, with types and the import arrows', () =>
-        runProgram(
-          'node_modules/oxlint/bin/oxlint',
-          '--type-aware --deny-warnings src simulator local test scripts'.split(' '),
+      await Promise.all([
+        check('format', () => runProgram('node_modules/@biomejs/biome/bin/biome', ['format', '.'])),
+        check('lint, with types and the import arrows', () =>
+          runProgram(
+            'node_modules/oxlint/bin/oxlint',
+            '--type-aware --deny-warnings src simulator local test scripts'.split(' '),
+          ),
         ),
-      );
-      await check('typecheck', () => runProgram('node_modules/typescript/bin/tsc', ['--noEmit']));
-      await check('build', async () => {
-        env['ECS_ROLLBACK_BUILT'] = await buildToRun(scratch);
-        return { ok: true, lastLines: [] };
-      });
+        check('typecheck', () => runProgram('node_modules/typescript/bin/tsc', ['--noEmit'])),
+        check('build', async () => {
+          env['ECS_ROLLBACK_BUILT'] = await buildToRun(scratch);
+          return { ok: true, lastLines: [] };
+        }),
+      ]);
     }
     await check("set-up: Temporal's servers", servers);
     for (const stage of STAGES) {

@@ -26,7 +26,7 @@ export interface Played {
    * - `regret`: the undo that somebody started after the end of the first.
    * - `undo …`: the rollback that it has undone itself with.
    */
-  readonly part: Part | `undo of ${Part}`;
+  readonly part: Part | `undo of ${string}`;
   readonly workflowId: string;
   readonly runId: string;
   readonly said: Said;
@@ -127,8 +127,7 @@ class Chaos {
     for (;;) {
       const seen = await this.#stage.temporal.workflow.getHandle(workflowId, runId).describe();
       if (seen.status.name !== 'RUNNING') return;
-      const beside = await Promise.all(this.#othersBeside(seen).map((id) => this.#openRun(id)));
-      const open = [seen, ...beside.filter((run) => run !== undefined)];
+      const open = [seen, ...(await this.#openBeside(seen))];
       const now = open.reduce((sum, { historyLength }) => sum + historyLength, 0);
       if (now !== events) deadline = Date.now() + PATIENCE_MS;
       events = now;
@@ -141,10 +140,16 @@ class Chaos {
     }
   }
 
-  #othersBeside(seen: WorkflowExecutionDescription): string[] {
-    const others = phaseOf(seen) === 'undoing' ? [undoWorkflowId(seen.workflowId)] : [];
+  /** The second run, and the undo that the run waits for; an undo can be undone as well. */
+  async #openBeside(seen: WorkflowExecutionDescription): Promise<WorkflowExecutionDescription[]> {
     const second = this.#second?.workflowId;
-    return second === undefined || second === seen.workflowId ? others : [...others, second];
+    const other = second === undefined || second === seen.workflowId ? undefined : await this.#openRun(second);
+    const open = other === undefined ? [] : [other];
+    for (let run: WorkflowExecutionDescription | undefined = seen; run !== undefined && phaseOf(run) === 'undoing'; ) {
+      run = await this.#openRun(undoWorkflowId(run.workflowId));
+      if (run !== undefined) open.push(run);
+    }
+    return open;
   }
 
   async #openRun(workflowId: string): Promise<WorkflowExecutionDescription | undefined> {
@@ -268,13 +273,14 @@ class Chaos {
   }
 
   /** The rollback onto B that a run has started and waited for, if it did. */
-  async #undoOf(part: Part, workflowId: string, { ledger, resetHappened }: Said): Promise<Played[]> {
+  async #undoOf(part: Played['part'], workflowId: string, { ledger, resetHappened }: Said): Promise<Played[]> {
     if (resetHappened === 'no') return [];
     try {
       const handle = await this.#client.attach(undoWorkflowId(workflowId));
       const b = ledger.find(({ purpose }) => purpose === 'safety-snapshot')?.id ?? '';
       const ended = { workflowId: handle.workflowId, runId: handle.runId, said: await endOf(this.#client, handle) };
-      return [{ part: `undo of ${part}`, ...ended, target: b }];
+      const undo: Played = { part: `undo of ${part}`, ...ended, target: b };
+      return [undo, ...(await this.#undoOf(undo.part, undo.workflowId, undo.said))];
     } catch (error) {
       if (error instanceof ClientError && error.kind === 'notFound') return [];
       throw error;

@@ -384,6 +384,14 @@ describe(`in a ${kind} guest`, () => {
           if (whole) expect(seen).toBe(0);
           else expect(seen).toBeLessThan(MANY_FILES);
           expect(await guest.ok('copy-status', { run })).toMatchObject({ state: 'lost' });
+          // As it is when a job has only just begun.
+          await guest.sh(`mv ${state}/progress ${state}/progress.told`);
+          expect(await guest.ok('copy-status', { run })).toMatchObject({
+            stage: 'scanning',
+            bytesDone: 0,
+            bytesTotal: 0,
+          });
+          await guest.sh(`mv ${state}/progress.told ${state}/progress`);
           // Another process has got the job's id since.
           await guest.sh(`echo '1 12345' >${state}/pid`);
           expect(await guest.ok('copy-status', { run })).toMatchObject({ state: 'lost' });

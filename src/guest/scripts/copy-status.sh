@@ -14,8 +14,8 @@ if [[ -e $DIR/result ]]; then
   { read -r state; read -r code; IFS= read -r message; } <"$DIR/result"
   [[ $state != refused ]] || refuse "$code" "$message"
 fi
-stage=scanning done=0 files=0 bytes=0 total=0
-read -r stage done files bytes total < <(tail -n 1 "$DIR/progress")
+# A job that has only just begun has told nothing yet.
+read -r stage done files bytes total < <(tail -n 1 "$DIR/progress") || stage=scanning done=0 files=0 bytes=0 total=0
 if [[ $stage == scanning ]]; then
   # What was found so far, of how much nobody knows.
   done=0
@@ -26,7 +26,7 @@ if [[ $stage == scanning ]]; then
 fi
 if [[ $stage == @(copying|verifying) ]]; then
   # Each piece counts once, whoever did it.
-  read -r done bytes < <(awk '!($1 in seen) { seen[$1]; f += $2; b += $3 } END { printf "%d %.0f\n", f, b }' "$DIR/journal")
+  read -r done bytes < <(awk '!($1 in seen) { seen[$1]; f += $2; b += $3 } END { printf "%d %.0f\n", f, b }' "$DIR/journal") || done=0 bytes=0
   if [[ $stage == copying && -e $DIR/shelf ]]; then
     # What is being staged counts as far as it is there.
     IFS= read -r -d '' shelf <"$DIR/shelf"
