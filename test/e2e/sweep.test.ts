@@ -15,7 +15,7 @@ import { eventually, openStage, type Stage } from './stage.ts';
 
 const dataPlane = whyNoLoopDevices() === undefined ? 'loop' : 'vm';
 // So many that their copy is met in the middle: it takes them by pieces of 2,000, two at a time.
-const MANY = dataPlane === 'loop' ? '20000' : '5000';
+const MANY = dataPlane === 'loop' ? '10000' : '5000';
 const marker = `content-${randomBytes(9).toString('hex')}`;
 let stage: Stage;
 let snapshotA: string;

@@ -15,7 +15,7 @@ const PATHS = ['/data/uploads'];
 // Nothing here depends on the machine being a virtual one, so the quick one is taken where it can be had; the files are
 // so many that their copy, by pieces of 2,000 and two at a time, is met in the middle.
 const dataPlane = whyNoLoopDevices() === undefined ? 'loop' : 'vm';
-const MANY = dataPlane === 'loop' ? 20_000 : 5_000;
+const MANY = dataPlane === 'loop' ? 10_000 : 5_000;
 
 const marker = `content-${randomBytes(9).toString('hex')}`;
 let stage: Stage;
