@@ -23,7 +23,10 @@ const PID_FILE = 'stack.pid';
 
 /** Both shorten waiting, neither is right for a cluster: timers fire on time, and one shard takes a whole run at once. */
 const DYNAMIC_CONFIG = ['history.timerProcessorMaxTimeShift="20ms"', 'history.transferProcessorMaxPollRPS=200'];
-const SQLITE_PRAGMAS = ['journal_mode=WAL', 'synchronous=NORMAL'];
+const inFile = (file: string): string[] => [
+  ...['--db-filename', file],
+  ...['journal_mode=WAL', 'synchronous=NORMAL'].flatMap((pragma) => ['--sqlite-pragma', pragma]),
+];
 
 export type DataPlaneKind = 'vm' | 'loop' | 'none';
 /** `lvm`: ext4 on a logical volume. */
@@ -45,6 +48,8 @@ export interface StackOptions {
   readonly workerEnv?: Readonly<Record<string, string>>;
   /** Ends the start early; what was started is stopped. */
   readonly signal?: AbortSignal;
+  /** Temporal's database is a file, so that its server can be crashed and recovered; else it is in memory, and quicker. */
+  readonly durable?: boolean;
   /** What `buildToRun` has made: worker and simulator run compiled, which starts them in a third of the time. */
   readonly built?: string;
 }
@@ -76,7 +81,7 @@ export interface Stack {
   readonly readyAfter: Readonly<Record<string, number>>;
   /** One more worker, or one after the first was killed. Resolves when it polls. */
   startWorker(name?: string, env?: Readonly<Record<string, string>>): Promise<RunningProcess>;
-  /** SIGKILL. Resolves when the process is gone; with the simulator, its guests are. */
+  /** SIGKILL; Temporal's server only of a durable stack. Resolves when the process is gone; with the simulator, its guests are. */
   crash(part: Part): Promise<void>;
   /** After `crash`: the same process again, on the same port and with what it had on disk. Resolves when it answers. */
   recover(part: Part): Promise<void>;
@@ -145,7 +150,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       return worker;
     };
     const startServerAndWorker = async () => {
-      const server = await startTemporal(processes, cli, dir);
+      const server = await startTemporal(processes, cli, dir, options.durable === true);
       parts.temporal = server.part;
       ready('Temporal');
       settings['TEMPORAL_ADDRESS'] = server.address;
@@ -180,6 +185,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       readyAfter,
       startWorker,
       crash: async (name) => {
+        if (name === 'temporal' && options.durable !== true) throw new Error('start the stack with durable: true');
         const { running } = partOf(name);
         process.kill(running.pid, 'SIGKILL');
         await running.ended;
@@ -250,6 +256,7 @@ async function startTemporal(
   processes: Processes,
   cli: string,
   dir: string,
+  durable: boolean,
 ): Promise<{ address: string; uiUrl: string; part: StackPart }> {
   // Between our look for free ports and the server's listening, another process may take one.
   for (let attempt = 1; ; attempt += 1) {
@@ -260,9 +267,8 @@ async function startTemporal(
       command: cli,
       args: [
         ...`server start-dev --ip 127.0.0.1 --port ${port} --ui-port ${uiPort}`.split(' '),
-        ...'--ui-disable-news-fetch --log-level warn --db-filename'.split(' '),
-        join(dir, 'temporal.db'),
-        ...SQLITE_PRAGMAS.flatMap((pragma) => ['--sqlite-pragma', pragma]),
+        ...'--ui-disable-news-fetch --log-level warn'.split(' '),
+        ...(durable ? inFile(join(dir, 'temporal.db')) : []),
         ...DYNAMIC_CONFIG.flatMap((value) => ['--dynamic-config-value', value]),
         ...Object.values(SEARCH_ATTRIBUTES).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
       ],

@@ -77,7 +77,7 @@ interface Judged {
 
 /** Plays runs on one stack: those that lose their own worker first, then those that all lose the server, or the simulator. */
 async function batch(kills: ReadonlyArray<Kill | undefined>, problems: string[]): Promise<Judged[]> {
-  const stage = await openFaultStage({ dataPlane: 'loop', speed: SPEED });
+  const stage = await openFaultStage({ dataPlane: 'loop', speed: SPEED, durable: true });
   const tell = (kill: Kill | undefined, line: string): number => problems.push(`${nameOf(kill)}: ${line}`);
   try {
     const runs = await inParallel(4, kills, async (kill, index) => ({

@@ -56,6 +56,8 @@ export interface FaultStage {
 export interface StageOptions {
   readonly dataPlane: 'loop' | 'none';
   readonly speed: number;
+  /** Temporal's server can be crashed. */
+  readonly durable?: boolean;
 }
 
 let runtimeInstalled = false;
@@ -69,13 +71,14 @@ function installRuntime(): void {
   });
 }
 
-export async function openFaultStage({ dataPlane, speed }: StageOptions): Promise<FaultStage> {
+export async function openFaultStage({ dataPlane, speed, durable = false }: StageOptions): Promise<FaultStage> {
   installRuntime();
   const built = inject('builtFolder');
   const lines: string[] = [];
   const stack = await startStack({
     dataPlane,
     speed,
+    durable,
     built,
     worker: false,
     workerEnv: { ECS_ROLLBACK_POLL_INTERVAL_MS: String(POLL_MS) },
