@@ -135,7 +135,11 @@ async function batch(kills: ReadonlyArray<Kill | undefined>, problems: string[])
     return await inParallel(2, [...played], async ([{ kill, prepared }, one], index) => {
       const { ending, summary, leftovers } = one.said;
       if (ending !== 'completed' || leftovers.length > 0) tell(kill, `${ending}: ${summary} ${leftovers.join()}`);
-      for (const line of wrongBytes(prepared, await prepared.guest.manifest())) tell(kill, line);
+      try {
+        for (const line of wrongBytes(prepared, await prepared.guest.manifest())) tell(kill, line);
+      } catch (error) {
+        tell(kill, `what is live cannot be read: ${String(error).slice(0, 300)}`);
+      }
       const evidence = gathered[index]?.evidence;
       if (evidence === undefined) throw new Error('a run without evidence');
       const inGuest = await prepared.guest.leftovers();
