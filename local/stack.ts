@@ -24,7 +24,8 @@ const PID_FILE = 'stack.pid';
 /** Both shorten waiting, neither is right for a cluster: timers fire on time, and one shard takes a whole run at once. */
 const DYNAMIC_CONFIG = ['history.timerProcessorMaxTimeShift="20ms"', 'history.transferProcessorMaxPollRPS=200'];
 const inFile = (file: string): string[] => [
-  ...['--db-filename', file],
+  '--db-filename',
+  file,
   ...['journal_mode=WAL', 'synchronous=NORMAL'].flatMap((pragma) => ['--sqlite-pragma', pragma]),
 ];
 
