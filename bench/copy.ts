@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { hereGuest } from '../test/guest/scripts/here.ts';
+import { hereGuest, mountsOf } from '../test/guest/scripts/here.ts';
 
 const { values } = parseArgs({
   options: {
@@ -70,17 +70,7 @@ interface Side {
 }
 
 const byRsync = () => sh('rsync -aHAXnc --itemize-changes src/tree dst/ | if grep -q "^[<>]"; then exit 1; fi');
-const mounts = () => [
-  {
-    partition: 0,
-    fsType: 'ext4',
-    fsUuid: 'none',
-    recoveryDevice: 'none',
-    originalMount: dst,
-    recoveryMount: src,
-    paths: ['tree'],
-  },
-];
+const mounts = () => mountsOf(src, dst);
 const OURS: Side = {
   name: 'ecs-rollback',
   copy: () => guest.copy({ run: RUN, mounts: mounts(), conflictPolicy: 'newer-wins' }),

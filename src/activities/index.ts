@@ -45,8 +45,8 @@ export function createActivities(dependencies: ActivityDependencies) {
     leasePollMs = 2_000,
     noStockRetryMs,
     tellEveryMs = 30_000,
+    guestPatienceMs = 45_000,
   } = dependencies;
-  const { guestPatienceMs = 45_000 } = dependencies;
   const guest = createGuestRunner(ecs, poller);
   const activities = {
     ...planningActivities(ecs, guest, { guestPatienceMs }),

@@ -200,7 +200,7 @@ function hooksOf(typedHooks: readonly string[]): Record<string, unknown> {
 }
 
 /** NaN, which no schema takes, for what is no whole number. */
-const whole = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+export const whole = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
 
 const LONGEST_POLICY_MS = 30 * 86_400_000;
 
@@ -257,20 +257,22 @@ export function requireAnswer(flags: WaitFlags, canPrompt: boolean, why: string)
 function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): string[] {
   const faults: string[] = [];
   const broughtBack = flags.path !== undefined || base.sync !== undefined;
-  for (const flag of ['conflict', 'choose', 'into', 'include', 'exclude', 'delete'] as const) {
-    if (flags[flag] === undefined || broughtBack) continue;
-    faults.push(`--${flag}: nothing is brought back without --path: add --path, or leave out --${flag}`);
-  }
-  const more = { '--max-rate': flags.maxRate, '--io-class': flags.ioClass, '--open-files': flags.openFiles };
-  for (const [flag, value] of Object.entries(more)) {
+  const aboutTheCopy = {
+    '--conflict': flags.conflict,
+    '--choose': flags.choose,
+    '--into': flags.into,
+    '--include': flags.include,
+    '--exclude': flags.exclude,
+    '--delete': flags.delete,
+    '--max-rate': flags.maxRate,
+    '--io-class': flags.ioClass,
+    '--open-files': flags.openFiles,
+    '--without-serial': flags.withoutSerial,
+    '--since-a': flags.sinceA,
+  };
+  for (const [flag, value] of Object.entries(aboutTheCopy)) {
     if (value === undefined || broughtBack) continue;
     faults.push(`${flag}: nothing is brought back without --path: add --path, or leave out ${flag}`);
-  }
-  if (flags.withoutSerial === true && !broughtBack) {
-    faults.push('--without-serial: nothing is brought back without --path: add --path, or leave out --without-serial');
-  }
-  if (flags.sinceA === true && !broughtBack) {
-    faults.push('--since-a: nothing is brought back without --path: add --path, or leave out --since-a');
   }
   if (flags.sinceA === true && flags.into !== undefined) {
     faults.push('--since-a: in the folder of --into nothing tells what has changed since A: leave out one of them');

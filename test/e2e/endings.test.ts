@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RollbackClient } from '../../src/client.ts';
 import type { RollbackPlan } from '../../src/contract/rollback.ts';
 import { HEALTHY } from '../faults/guest-answers.ts';
-import { beyondLooking, gather } from './evidence.ts';
+import { beyondLooking, factsOf, gather } from './evidence.ts';
 import { violations } from '../support/invariants.ts';
 import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
@@ -24,21 +24,12 @@ afterAll(() => stage?.close());
 const start = (...more: string[]): Promise<StarterEnd> =>
   stage.starter(['start', ...stage.target, '--snapshot', snapshotA, ...more, '--yes', '-o', 'json']);
 
-const factsOf = (run: RunDocument, end: StarterEnd) => ({
-  workflowId: run.workflowId,
-  runId: run.runId,
-  snapshotId: snapshotA,
-  ledger: run.result?.ledger ?? run.failure?.report?.ledger ?? run.status?.ledger ?? [],
-  leftovers: run.result?.leftovers ?? run.failure?.report?.leftovers ?? [],
-  output: end.stdout + end.stderr,
-});
-
 it('only looks in a dry run', async () => {
   const evidenceOf = await gather(stage);
   const end = await start('--dry-run');
   expect(end, end.stderr).toMatchObject({ exitCode: 0 });
   const run = JSON.parse(end.stdout) as RunDocument;
-  const evidence = await evidenceOf({ ...factsOf(run, end), resets: 0 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), resets: 0 });
   expect(beyondLooking(evidence.calls)).toEqual([]);
   expect(violations(evidence)).toEqual([]);
   await stage.keep('planned', run);
@@ -81,7 +72,7 @@ it('starts the instance again when snapshot B cannot be made', async () => {
       message: expect.stringMatching(/^Stopped before the reset: .*QuotaExceed\.Snapshot.* is as it was/),
     },
   });
-  const evidence = await evidenceOf({ ...factsOf(run, end), resets: 0 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), resets: 0 });
   expect(evidence.calls.filter(({ action, tookEffect }) => tookEffect && action === 'StartInstance')).toHaveLength(1);
   expect(violations(evidence)).toEqual([]);
   await stage.keep('failed-before-reset', run);
@@ -112,7 +103,7 @@ it('puts things back when it is cancelled before the reset', async () => {
   await eventually('the end of snapshot B', async () => ((await stage.state()).tasks.length === 0 ? true : undefined));
   await stage.control('POST', 'clock', { speed: SPEED });
   await stage.control('POST', 'durations', { snapshot: 60 });
-  const evidence = await evidenceOf({ ...factsOf(run, end), resets: 0 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), resets: 0 });
   expect(violations(evidence)).toEqual([]);
   expect(run.status?.ledger).toMatchObject([{ kind: 'snapshot', state: 'kept' }]);
   await stage.keep('cancelled-before-reset', run);
@@ -149,7 +140,7 @@ it('says so when the disk was rolled back and nothing could be brought back', as
     { kind: 'snapshot', state: 'kept' },
     { kind: 'disk', state: 'released' },
   ]);
-  expect(violations(await evidenceOf({ ...factsOf(run, end), resets: 1 }))).toEqual([]);
+  expect(violations(await evidenceOf({ ...factsOf(run, end, snapshotA), resets: 1 }))).toEqual([]);
   await stage.keep('rolled-back-not-synced', run);
 });
 
@@ -175,7 +166,7 @@ it('undoes an ended run only with consent to lose what was written since, and sa
   const evidenceOf = await gather(stage);
   const undone = await undo('--accept-data-loss');
   expect(undone.end, undone.end.stderr).toMatchObject({ exitCode: 0 });
-  const evidence = { ...factsOf(undone.document, undone.end), snapshotId: b, resets: 1 } as const;
+  const evidence = { ...factsOf(undone.document, undone.end, b), resets: 1 } as const;
   expect(violations(await evidenceOf(evidence))).toEqual([]);
 
   const again = JSON.parse((await start()).stdout) as RunDocument;

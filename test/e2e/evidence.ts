@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { CallRecord } from '../../simulator/state/model.ts';
 import type { LedgerEntry } from '../../src/contract/rollback.ts';
 import type { Evidence } from '../support/invariants.ts';
-import type { Stage } from './stage.ts';
+import type { RunDocument, Stage, StarterEnd } from './stage.ts';
 
 export interface RunFacts {
   readonly workflowId: string;
@@ -19,6 +19,16 @@ export interface RunFacts {
   /** What the files in the guest contain. */
   readonly marker?: string;
 }
+
+/** What a run says of itself through the starter, and to which snapshot it was asked to go. */
+export const factsOf = (run: RunDocument, end: StarterEnd, snapshotId: string) => ({
+  workflowId: run.workflowId,
+  runId: run.runId,
+  snapshotId,
+  ledger: run.result?.ledger ?? run.failure?.report?.ledger ?? run.status?.ledger ?? [],
+  leftovers: run.result?.leftovers ?? run.failure?.report?.leftovers ?? [],
+  output: end.stdout + end.stderr,
+});
 
 /** Looks again at the end of a run and puts both looks together. */
 export interface Gathering {

@@ -12,7 +12,7 @@ import type { RunStatus } from '../../src/contract/rollback.ts';
 import type { LookResult } from '../../src/contract/selection.ts';
 import { violations } from '../support/invariants.ts';
 import { whyNoLoopDevices } from '../support/loop-devices.ts';
-import { gather } from './evidence.ts';
+import { factsOf, gather } from './evidence.ts';
 import { below, type Manifest, notBelow } from './guest.ts';
 import { eventually, openStage, type RunDocument, type Stage } from './stage.ts';
 
@@ -97,14 +97,9 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   expect(notBelow(after, changed)).toEqual(notBelow(live, changed));
   for (const path of ['./db/ledger.db', './app/config/02.conf']) expect(after.get(path)).toBe(live.get(path));
   const evidence = await evidenceOf({
-    workflowId: run.workflowId,
-    runId: run.runId,
-    snapshotId: snapshot,
+    ...factsOf(run, end, snapshot),
     resets: 0,
     marker,
-    ledger: run.result?.ledger ?? [],
-    leftovers: run.result?.leftovers ?? [],
-    output: end.stdout + end.stderr,
   });
   expect(violations(evidence)).toEqual([]);
   await stage.keep('completed-after-selection', run);

@@ -7,7 +7,7 @@ import type { RollbackPlan } from '../../src/contract/rollback.ts';
 import type { GuestScripts, ScriptName } from '../../src/guest/scripts.ts';
 import { ofScript } from '../faults/guest-answers.ts';
 import { violations } from '../support/invariants.ts';
-import { beyondLooking, gather } from './evidence.ts';
+import { beyondLooking, factsOf, gather } from './evidence.ts';
 import { openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
 const PATH = String.raw`D:\data\Shop's uploads`;
@@ -104,15 +104,6 @@ async function guestSays(answers: Answers): Promise<void> {
 }
 const start = (...more: string[]): Promise<StarterEnd> =>
   stage.starter(['start', ...stage.target, '--snapshot', snapshotA, ...more, '--yes', '-o', 'json']);
-const factsOf = (run: RunDocument, end: StarterEnd) => ({
-  workflowId: run.workflowId,
-  runId: run.runId,
-  snapshotId: snapshotA,
-  ledger: run.result?.ledger ?? run.failure?.report?.ledger ?? run.status?.ledger ?? [],
-  leftovers: run.result?.leftovers ?? run.failure?.report?.leftovers ?? [],
-  output: end.stdout + end.stderr,
-});
-
 /** What the guest was sent from the `since`th invocation on, in order. */
 async function sent(since = 0) {
   const invocations = Object.values((await stage.state()).invocations).sort((a, b) => a.seq - b.seq);
@@ -166,7 +157,7 @@ it('goes all the way: each step with the PowerShell twin of its script', async (
   expect(inputOf('copy-start')).toMatchObject({ bootId, mounts, conflictPolicy: 'newer-wins' });
   expect(inputOf('unmount')).toHaveProperty('recoverySerial');
 
-  const evidence = await evidenceOf({ ...factsOf(run, end), resets: 1 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), resets: 1 });
   expect(violations(evidence)).toEqual([]);
 });
 
@@ -206,7 +197,7 @@ it('says that it was rolled back and not synced when the copy is refused, and le
     leftovers: [],
   });
   expect((await sent(since)).at(-1)).toMatchObject({ type: 'RunPowerShellScript', name: 'unmount' });
-  const evidence = await evidenceOf({ ...factsOf(run, end), resets: 1 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), resets: 1 });
   expect(violations(evidence)).toEqual([]);
 });
 

@@ -5,11 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rollbackWorkflowId } from '../../src/contract/ids.ts';
-import { gather } from './evidence.ts';
+import { factsOf, gather } from './evidence.ts';
 import { whyNoLoopDevices } from '../support/loop-devices.ts';
 import { below, type Manifest, notBelow } from './guest.ts';
 import { violations } from '../support/invariants.ts';
-import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
+import { eventually, openStage, type RunDocument, type Stage } from './stage.ts';
 
 const PATHS = ['/data/uploads'];
 // Nothing here depends on the machine being a virtual one, so the quick one is taken where it can be had; the files are
@@ -65,7 +65,7 @@ it('goes on with a new worker where the killed one was, with the same copy job',
   expect(notBelow(after, PATHS)).toEqual(notBelow(atA, PATHS));
   expect(await manyFiles()).toEqual({ same: MANY, other: 0 });
 
-  const evidence = await evidenceOf({ ...factsOf(run, end), snapshotId: snapshotA, resets: 1 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), marker, resets: 1 });
   const started = evidence.calls.filter(({ parameters }) => parameters['Name'] === 'ecs-rollback-copy-start');
   expect(started).toHaveLength(1);
   expect(violations(evidence)).toEqual([]);
@@ -98,7 +98,7 @@ it('ends well when it is cancelled in mid-copy', async () => {
   expect(copied.same).toBeGreaterThan(0);
   expect(copied.same).toBeLessThan(MANY);
 
-  const evidence = await evidenceOf({ ...factsOf(run, end), snapshotId: snapshotA, resets: 1 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), marker, resets: 1 });
   expect(violations(evidence)).toEqual([]);
   await stage.keep('cancelled-in-mid-copy', run);
   snapshotB = run.status?.safetySnapshotId;
@@ -116,7 +116,7 @@ it('brings the rest back with a sync from snapshot B', async () => {
   expect(notBelow(after, PATHS)).toEqual(notBelow(atA, PATHS));
   expect(await manyFiles()).toEqual({ same: MANY, other: 0 });
 
-  const evidence = await evidenceOf({ ...factsOf(run, end), snapshotId: snapshotB, resets: 0 });
+  const evidence = await evidenceOf({ ...factsOf(run, end, snapshotB), marker, resets: 0 });
   expect(violations(evidence)).toEqual([]);
   await stage.keep('completed-sync', run);
 }, 360_000);
@@ -150,12 +150,3 @@ async function holdCopy(callsBefore: number): Promise<string[]> {
 async function copyJobs(signal: 'STOP' | 'CONT'): Promise<string[]> {
   return (await stage.guest.runFile('copy-jobs', { SIGNAL: signal })).split('\n').filter(Boolean);
 }
-
-const factsOf = (run: RunDocument, end: StarterEnd) => ({
-  workflowId: run.workflowId,
-  runId: run.runId,
-  ledger: run.result?.ledger ?? run.status?.ledger ?? [],
-  leftovers: run.result?.leftovers ?? [],
-  output: end.stdout + end.stderr,
-  marker,
-});

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hereGuest } from './scripts/here.ts';
+import { hereGuest, mountsOf } from './scripts/here.ts';
 
 const MIB = 1024 ** 2;
 
@@ -17,8 +17,7 @@ describe.skipIf(process.getuid?.() !== 0)('a considerate copy', () => {
   beforeEach(() => {
     root = mkdtempSync(join(tmpdir(), 'considerate-'));
     for (const side of ['b', 'live']) mkdirSync(join(root, side, 'db'), { recursive: true });
-    const own = { partition: 0, fsType: 'ext4', fsUuid: 'none', recoveryDevice: 'none', paths: ['db'] };
-    mounts = [{ ...own, originalMount: join(root, 'live'), recoveryMount: join(root, 'b') }];
+    mounts = mountsOf(join(root, 'b'), join(root, 'live'), ['db']);
   });
   afterEach(() => {
     writer?.kill('SIGKILL');

@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CopyStartInput } from '../../src/guest/scripts.ts';
 import { type Bytes, bytes, grow, random, read, SpecialNodes, type Tree } from './hostile/trees.ts';
-import { hereGuest } from './scripts/here.ts';
+import { hereGuest, mountsOf } from './scripts/here.ts';
 
 /** One batch for each. */
 const POLICIES = ['take-b', 'keep-live', 'newer-wins', 'both'] as const;
@@ -110,17 +110,7 @@ describe.skipIf(process.getuid?.() !== 0)('hostile trees', () => {
         }
       });
 
-      const mounts = [
-        {
-          partition: 0,
-          fsType: 'ext4',
-          fsUuid: 'none',
-          recoveryDevice: 'none',
-          originalMount: to,
-          recoveryMount: from,
-          paths,
-        },
-      ];
+      const mounts = mountsOf(from, to, paths);
       const { verdict } = await guest.copyAndVerify({ run, mounts, conflictPolicy: policy });
 
       let obstacles = 0;
@@ -173,17 +163,7 @@ describe.skipIf(process.getuid?.() !== 0)('hostile trees', () => {
     appendFileSync(`${from}/tree/holes`, 'end');
     writeFileSync(`${from}/tree/large`, randomBytes(66 * 1024 ** 2));
     linkSync(`${from}/tree/large`, `${from}/tree/another name`);
-    const mounts = [
-      {
-        partition: 0,
-        fsType: 'ext4',
-        fsUuid: 'none',
-        recoveryDevice: 'none',
-        originalMount: to,
-        recoveryMount: from,
-        paths: ['tree'],
-      },
-    ];
+    const mounts = mountsOf(from, to);
     const { verdict } = await guest.copyAndVerify({ run, mounts, conflictPolicy: 'newer-wins' });
     expect(verdict).toMatchObject({
       verified: true,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { random, read, type Tree } from './hostile/trees.ts';
-import { hereGuest } from './scripts/here.ts';
+import { hereGuest, mountsOf } from './scripts/here.ts';
 
 const sh = (lines: string) => {
   const ran = spawnSync('bash', ['-euc', lines]);
@@ -56,17 +56,7 @@ describe.skipIf(process.getuid?.() !== 0)('an interrupted copy', () => {
           const liveBefore = read(to);
           const input = {
             run,
-            mounts: [
-              {
-                partition: 0,
-                fsType: 'ext4',
-                fsUuid: 'none',
-                recoveryDevice: 'none',
-                originalMount: to,
-                recoveryMount: from,
-                paths: ['tree'],
-              },
-            ],
+            mounts: mountsOf(from, to),
             conflictPolicy: 'newer-wins' as const,
           };
           await guest.ok('copy-engine', { run });

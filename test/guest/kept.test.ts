@@ -25,7 +25,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CopyStartInput } from '../../src/guest/scripts.ts';
 import { codeOf } from './scripts/guest.ts';
-import { hereGuest } from './scripts/here.ts';
+import { hereGuest, mountsOf } from './scripts/here.ts';
 
 const RUN = 'run-kept';
 
@@ -43,17 +43,7 @@ describe.skipIf(process.getuid?.() !== 0)('what a copy deletes', () => {
   };
   const input = (over: Partial<CopyStartInput> = {}): CopyStartInput => ({
     run: RUN,
-    mounts: [
-      {
-        partition: 0,
-        fsType: 'ext4',
-        fsUuid: 'none',
-        recoveryDevice: 'none',
-        recoveryMount: copy,
-        originalMount: live,
-        paths: ['sel'],
-      },
-    ],
+    mounts: mountsOf(copy, live, ['sel']),
     conflictPolicy: 'newer-wins',
     delete: true,
     ...(base === undefined ? {} : { base }),

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CopyStartInput, GuestScripts } from '../../src/guest/scripts.ts';
 import { bytes } from './hostile/trees.ts';
 import { codeOf } from './scripts/guest.ts';
-import { hereGuest } from './scripts/here.ts';
+import { hereGuest, mountsOf } from './scripts/here.ts';
 
 const RUN = 'run-report';
 const WHEN = new Date('2026-11-27T01:02:03Z');
@@ -27,17 +27,7 @@ describe.skipIf(process.getuid?.() !== 0)('the report of a run', () => {
   };
   const input = (over: Partial<CopyStartInput> = {}): CopyStartInput => ({
     run: RUN,
-    mounts: [
-      {
-        partition: 0,
-        fsType: 'ext4',
-        fsUuid: 'none',
-        recoveryDevice: 'none',
-        recoveryMount: copy,
-        originalMount: live,
-        paths: ['sel'],
-      },
-    ],
+    mounts: mountsOf(copy, live, ['sel']),
     conflictPolicy: 'keep-live',
     ...over,
   });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hereGuest } from './scripts/here.ts';
+import { hereGuest, mountsOf } from './scripts/here.ts';
 
 function sh(lines: string): string {
   const ran = spawnSync('bash', ['-euc', lines], { encoding: 'utf8' });
@@ -20,17 +20,7 @@ describe.skipIf(process.getuid?.() !== 0)('special things', () => {
   const root = mkdtempSync(join(tmpdir(), 'special-'));
   const guest = hereGuest();
   const [b, live] = [join(root, 'b'), join(root, 'live')];
-  const mounts = [
-    {
-      partition: 0,
-      fsType: 'ext4',
-      fsUuid: 'none',
-      recoveryDevice: 'none',
-      originalMount: live,
-      recoveryMount: b,
-      paths: ['tree'],
-    },
-  ];
+  const mounts = mountsOf(b, live);
   const flagsOf = (path: string) => sh(`lsattr -d ${path}`).split(' ')[0]?.replaceAll(/[^ia]/g, '');
 
   afterAll(() => {

@@ -8,6 +8,7 @@ import { Worker } from '@temporalio/worker';
 import type { Activities } from '../../src/activities/index.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
 import type { FailureReport, RollbackRequest, RollbackResult, RunStatus } from '../../src/contract/rollback.ts';
+import { latch } from './latch.ts';
 import { DISK, INSTANCE, REGION, SNAPSHOT_A, stubActivities } from './stub-activities.ts';
 import { workflowBundle } from './temporal-time-skipping.ts';
 
@@ -160,10 +161,7 @@ export function failing<T>(times: number, healthy: T, message = 'no'): { activit
 
 /** Hangs until cancelled, as a wait does, and says when it has begun. */
 export function hanging() {
-  let begun = () => {};
-  const started = new Promise<void>((resolve) => {
-    begun = resolve;
-  });
+  const { opened: started, open: begun } = latch();
   const activity = async (): Promise<never> => {
     begun();
     const beat = setInterval(() => Context.current().heartbeat(), 50);

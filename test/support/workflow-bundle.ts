@@ -1,10 +1,9 @@
 /** Set-up of the `workflow` project: one workflow bundle for all its files, that of `npm test` if it has made one. They get it through `inject`. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import type { TestProject } from 'vitest/node';
+import { writeWorkflowBundle } from '../../scripts/workflow-bundle.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -23,11 +22,7 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
   const teardown = () => rm(folder, { recursive: true, force: true });
   try {
     const bundlePath = join(folder, 'workflow-bundle.js');
-    const { code } = await bundleWorkflowCode({
-      workflowsPath: fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url)),
-      logger: new DefaultLogger('ERROR'),
-    });
-    await writeFile(bundlePath, code);
+    await writeWorkflowBundle(bundlePath);
     project.provide('workflowBundlePath', bundlePath);
     return teardown;
   } catch (error) {

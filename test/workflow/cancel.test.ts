@@ -4,6 +4,7 @@ import { Context } from '@temporalio/activity';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
+import { latch } from '../support/latch.ts';
 import { REQUEST, runRollback } from '../support/rollback-run.ts';
 import { stubActivities } from '../support/stub-activities.ts';
 import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
@@ -18,14 +19,8 @@ type Name = keyof Activities;
 
 /** Cancels the run while this activity is under way: it ends with that, or, when it `hears` nothing of it, as ever. */
 async function cancelDuring(name: Name, hears: boolean) {
-  let begun = () => {};
-  const started = new Promise<void>((resolve) => {
-    begun = resolve;
-  });
-  let go = () => {};
-  const released = new Promise<void>((resolve) => {
-    go = resolve;
-  });
+  const { opened: started, open: begun } = latch();
+  const { opened: released, open: go } = latch();
   const healthy = stubActivities().activities[name] as (input: never) => Promise<unknown>;
   const activity = async (input: never): Promise<unknown> => {
     begun();

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ACTIVITY_FAILURE, COPY_PROGRESS_SIGNAL, UPDATE } from '../../src/contract/messages.ts';
 import type { CopyProgress } from '../../src/contract/rollback.ts';
 import { currentDetails } from '../../src/domain/run-report.ts';
+import { latch } from '../support/latch.ts';
 import { ASKING, REQUEST, runRollback } from '../support/rollback-run.ts';
 import { stubActivities } from '../support/stub-activities.ts';
 import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
@@ -29,10 +30,7 @@ const HALF: CopyProgress = {
 };
 
 test('status and details have the rate, the time left and the throttle while it copies', async () => {
-  let goOn = () => {};
-  const copied = new Promise<void>((resolve) => {
-    goOn = resolve;
-  });
+  const { opened: copied, open: goOn } = latch();
   const awaitCopy = async (input: Parameters<typeof healthy.awaitCopy>[0]) => {
     await copied;
     return healthy.awaitCopy(input);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
 import { ACTIVITY_FAILURE, FAILURE, UPDATE } from '../../src/contract/messages.ts';
 import { type RollbackRequest, rollbackInputSchema } from '../../src/contract/rollback.ts';
+import { latch } from '../support/latch.ts';
 import {
   ASKING,
   failing,
@@ -370,10 +371,7 @@ describe('an instance that does not stop', () => {
 
 describe('pause', () => {
   test('holds at the next safe point, and resume goes on', async () => {
-    let finish = () => {};
-    const held = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
+    const { opened: held, open: finish } = latch();
     const { result } = await run(
       {
         awaitSnapshotAccomplished: async () => {
@@ -404,10 +402,7 @@ describe('pause', () => {
   });
 
   test('a cancel goes past it and puts things back', async () => {
-    let finish = () => {};
-    const held = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
+    const { opened: held, open: finish } = latch();
     const { failure, calls } = await run(
       {
         awaitInstanceStopped: async () => {

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
 import { ACTIVITY_FAILURE, FAILURE } from '../../src/contract/messages.ts';
 import type { RollbackRequest } from '../../src/contract/rollback.ts';
+import { latch } from '../support/latch.ts';
 import { hanging, permanent, REQUEST, reportOf, type Running, runRollback } from '../support/rollback-run.ts';
 import {
   DISK,
@@ -288,14 +289,8 @@ describe('after the reset', () => {
   });
 
   test('cancel during the reset lets it end, starts the instance and brings nothing back', async () => {
-    let release = () => {};
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    let begun = () => {};
-    const started = new Promise<void>((resolve) => {
-      begun = resolve;
-    });
+    const { opened: held, open: release } = latch();
+    const { opened: started, open: begun } = latch();
     const { failure, calls } = await run(
       {
         awaitResetEnded: async () => {

@@ -16,7 +16,7 @@ import { formatBytes } from '../durations.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { shellWord, typedWith } from '../next-commands.ts';
 import { count } from '../plan-text.ts';
-import { requireAnswer } from '../request.ts';
+import { requireAnswer, whole } from '../request.ts';
 import { type CommonFlags, type Context, json, withClient } from '../session.ts';
 import { oneLine } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
@@ -55,7 +55,7 @@ function reportRequest({ verdict, action, under, page }: ReportFlags): ReportReq
     ...(verdict === undefined ? {} : { verdicts: verdict.split(',') }),
     ...(action === undefined ? {} : { actions: action.split(',') }),
     ...(under === undefined ? {} : { under }),
-    ...(page === undefined ? {} : { page: /^\d+$/.test(page) ? Number(page) : Number.NaN }),
+    ...(page === undefined ? {} : { page: whole(page) }),
   });
   if (request.success) return request.data;
   const { shape } = reportRequestSchema;

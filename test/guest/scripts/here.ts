@@ -5,6 +5,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
 import type { CopyStartInput, CopyStatusResult, GuestScripts, ScriptName } from '../../../src/guest/scripts.ts';
 
+/** As `mount` answers it: folder `copy` stands for the file system of the recovery disk, `live` for that of the original. */
+export const mountsOf = (copy: string, live: string, paths: readonly string[] = ['tree']): CopyStartInput['mounts'] => [
+  {
+    partition: 0,
+    fsType: 'ext4',
+    fsUuid: 'none',
+    recoveryDevice: 'none',
+    recoveryMount: copy,
+    originalMount: live,
+    paths,
+  },
+];
+
 export function hereGuest(env = process.env) {
   const runs = new Set<string>();
 

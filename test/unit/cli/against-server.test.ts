@@ -16,6 +16,7 @@ import type { Activities } from '../../../src/activities/index.ts';
 import { main } from '../../../src/cli/program.ts';
 import { type ClientError, RollbackClient, type RunFailedError } from '../../../src/client.ts';
 import { SEARCH_ATTRIBUTES } from '../../../src/contract/messages.ts';
+import { latch } from '../../support/latch.ts';
 import { DISK, plan, SNAPSHOT_A, SNAPSHOT_B, stubActivities } from '../../support/stub-activities.ts';
 import { startTemporalServer } from '../../support/temporal-server.ts';
 import { sampleWorld } from './samples.ts';
@@ -88,10 +89,7 @@ function switched(): Activities {
 
 /** Keeps a run between snapshot B and the reset until it is let go. */
 function heldAtSnapshotB() {
-  let letGo: () => void = () => {};
-  const held = new Promise<void>((resolve) => {
-    letGo = resolve;
-  });
+  const { opened: held, open: letGo } = latch();
   over = {
     awaitSnapshotAccomplished: async () => {
       await held;
@@ -208,10 +206,7 @@ describe('with a worker', () => {
   });
 
   it('a running copy shows how far it is, from the heartbeat of the wait', async () => {
-    let letGo: () => void = () => {};
-    const held = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
+    const { opened: held, open: letGo } = latch();
     over = {
       awaitCopy: async (...args) => {
         heartbeat({ script: 'copy-status', ...PROGRESS });
