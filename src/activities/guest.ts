@@ -233,5 +233,11 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
       const also = recoverySerial === undefined ? {} : { recoverySerial };
       return guest.run(input, 'unmount', { ...runOf(input), ...also }, SHORT);
     },
+
+    /** After the detach. Refused when a reboot just before it had put the recovery disk in the original's place. */
+    async confirmOriginalInPlace(input: GuestStep & { originalSerial: string }): Promise<void> {
+      const { originalSerial } = input;
+      await guest.run(input, 'original-in-place', { ...runOf(input), originalSerial }, { ...SHORT, look: true });
+    },
   };
 }

@@ -6,7 +6,7 @@ import type { Instance } from '../cloud/types.ts';
 import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
-import { waitFor } from './waiting.ts';
+import { unlessInVain, waitFor } from './waiting.ts';
 
 export interface InstanceRef {
   readonly regionId: string;
@@ -22,7 +22,7 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
     return instance;
   }
 
-  const awaitStatus = (ref: InstanceRef, wanted: string) =>
+  const awaitStatus = (ref: InstanceRef, wanted: string, mayShow: (seen: Instance) => void = () => undefined) =>
     waitFor(
       poller,
       'instance',
@@ -32,6 +32,7 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
         if (seen === undefined) {
           throw refuse(ACTIVITY_FAILURE.notFound, `instance ${ref.instanceId} is no longer to be seen`);
         }
+        mayShow(seen);
         return seen.status === wanted;
       },
       (seen) => ({ instanceId: ref.instanceId, status: seen?.status ?? 'not to be seen', wanted }),
@@ -81,7 +82,11 @@ export function instanceActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitInstanceRunning(input: InstanceRef): Promise<void> {
-      await awaitStatus(input, 'Running');
+      const mayShow = unlessInVain<Instance>(
+        (seen) => seen?.status === 'Stopped',
+        `instance ${input.instanceId} is Stopped as before: StartInstance was taken and came to nothing`,
+      );
+      await awaitStatus(input, 'Running', mayShow);
     },
 
     /** Until the Cloud Assistant agent has a fresh heartbeat: step 5, "connect". */

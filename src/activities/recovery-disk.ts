@@ -12,7 +12,7 @@ import { ACTIVITY_FAILURE } from '../contract/messages.ts';
 import { alive } from './alive.ts';
 import { refuse } from './failures.ts';
 import { clientToken, expiringTags, type RunIdentity, tagsFor } from './identity.ts';
-import { waitFor } from './waiting.ts';
+import { unlessInVain, waitFor } from './waiting.ts';
 
 export interface RecoveryDiskRef {
   readonly run: string;
@@ -21,9 +21,6 @@ export interface RecoveryDiskRef {
   readonly originalDiskId: string;
   readonly instanceId: string;
 }
-
-/** Looks in a row after which a disk is taken at its word that it is not being attached: describe calls lag by seconds at most. */
-const LOOKS_UNTIL_BELIEVED = 20;
 
 const isAvailable = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'available';
 
@@ -120,13 +117,20 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitRecoveryDiskAvailable(input: RecoveryDiskRef): Promise<{ serial: string; sizeGiB: number }> {
+      const mayShow = unlessInVain<Disk>(
+        (seen) => seen === undefined,
+        `recovery disk ${input.recoveryDiskId} is not to be seen: CreateDisk answered with its id and made nothing, or it was deleted`,
+      );
       const disk = await waitFor(
         poller,
         'disk',
         input.regionId,
         input.recoveryDiskId,
-        // Already attached is further than available: a repeated wait must not hang on it.
-        (seen) => isAvailable(seen) || (seen?.attachedTo.includes(input.instanceId) ?? false),
+        (seen) => {
+          mayShow(seen);
+          // Already attached is further than available: a repeated wait must not hang on it.
+          return isAvailable(seen) || (seen?.attachedTo.includes(input.instanceId) ?? false);
+        },
         seenDisk,
       );
       return { serial: disk?.serial ?? '', sizeGiB: disk?.sizeGiB ?? 0 };
@@ -150,22 +154,18 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
       return { sent: true };
     }),
 
-    /** Refused when the disk is, and stays, as if it had never been attached: then waiting is no use, but another try may be. */
     async awaitRecoveryDiskAttached(input: RecoveryDiskRef): Promise<void> {
-      let looksDetached = 0;
+      const mayShow = unlessInVain<Disk>(
+        isAvailable,
+        `recovery disk ${input.recoveryDiskId} is Available, although ${input.instanceId} was to get it: AttachDisk was taken and came to nothing`,
+      );
       await waitFor(
         poller,
         'disk',
         input.regionId,
         input.recoveryDiskId,
         (seen) => {
-          looksDetached = isAvailable(seen) ? looksDetached + 1 : 0;
-          if (looksDetached >= LOOKS_UNTIL_BELIEVED) {
-            throw refuse(
-              ACTIVITY_FAILURE.conflict,
-              `recovery disk ${input.recoveryDiskId} is Available again, although ${input.instanceId} was to get it: AttachDisk was taken and came to nothing`,
-            );
-          }
+          mayShow(seen);
           return seen?.status.toLowerCase() === 'in_use' && seen.attachedTo.includes(input.instanceId);
         },
         seenDisk,
@@ -179,12 +179,19 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitRecoveryDiskDetached(input: RecoveryDiskRef): Promise<void> {
+      const mayShow = unlessInVain<Disk>(
+        (seen) => seen?.status.toLowerCase() === 'in_use',
+        `recovery disk ${input.recoveryDiskId} is attached to ${input.instanceId} as before: DetachDisk was taken and came to nothing`,
+      );
       await waitFor(
         poller,
         'disk',
         input.regionId,
         input.recoveryDiskId,
-        (seen) => seen === undefined || isAvailable(seen),
+        (seen) => {
+          mayShow(seen);
+          return seen === undefined || isAvailable(seen);
+        },
         seenDisk,
       );
     },
@@ -196,7 +203,21 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitRecoveryDiskGone(input: RecoveryDiskRef): Promise<void> {
-      await waitFor(poller, 'disk', input.regionId, input.recoveryDiskId, (seen) => seen === undefined, seenDisk);
+      const mayShow = unlessInVain<Disk>(
+        isAvailable,
+        `recovery disk ${input.recoveryDiskId} is Available as before: DeleteDisk was taken and came to nothing`,
+      );
+      await waitFor(
+        poller,
+        'disk',
+        input.regionId,
+        input.recoveryDiskId,
+        (seen) => {
+          mayShow(seen);
+          return seen === undefined;
+        },
+        seenDisk,
+      );
     },
   };
 }

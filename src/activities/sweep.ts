@@ -220,19 +220,19 @@ export function sweepActivities(ecs: Ecs, guest: GuestRunner) {
 
     /**
      * In the guest: ends what the run still has at work there, unmounts its mounts of the recovery disk. Refused when
-     * somebody else uses the disk.
+     * somebody else uses the disk. `inGuest`: whether there is a running guest that could be asked.
      */
-    async unmountLeftover(ref: LeftoverRef): Promise<{ unmounted: number }> {
+    async unmountLeftover(ref: LeftoverRef): Promise<{ inGuest: boolean }> {
       const leftover = await look(ref);
-      if (leftover === undefined) return { unmounted: 0 };
+      if (leftover === undefined) return { inGuest: false };
       mustBeDoomed(leftover, ref);
       const { host } = leftover;
-      if (host?.status !== 'Running') return { unmounted: 0 };
+      if (host?.status !== 'Running') return { inGuest: false };
       const { regionId } = ref.input;
       const disk = (await ecs.region(regionId).disks([ref.id])).get(ref.id);
       const at = { regionId, instanceId: host.instanceId };
       const limits = { timeoutSeconds: 120, look: true };
-      const { unmounted } = await guest.run(at, 'unmount', { run: guestRunName(leftover.runId) }, limits);
+      await guest.run(at, 'unmount', { run: guestRunName(leftover.runId) }, limits);
       if (disk !== undefined && disk.serial !== '') {
         const { uses } = await guest.run(at, 'disk-use', { serial: disk.serial }, limits);
         if (uses.length > 0) {
@@ -242,7 +242,7 @@ export function sweepActivities(ecs: Ecs, guest: GuestRunner) {
           );
         }
       }
-      return { unmounted };
+      return { inGuest: true };
     },
 
     detachLeftover: alive(async (ref: LeftoverRef): Promise<{ sent: boolean }> => {

@@ -5,10 +5,23 @@
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
 import { CloudError } from '../cloud/errors.ts';
 import type { Poller, WatchKind, Watched } from '../cloud/poller.ts';
-import { asActivityFailure } from './failures.ts';
+import { ACTIVITY_FAILURE } from '../contract/messages.ts';
+import { asActivityFailure, refuse } from './failures.ts';
 
 /** Half of the shortest heartbeat timeout of the wait policies, so that one lost beat does no harm. */
 const HEARTBEAT_INTERVAL_MS = 5_000;
+
+/** Looks in a row after which it is believed that an accepted call came to nothing: describe calls lag by seconds at most. */
+const LOOKS_UNTIL_BELIEVED = 20;
+
+/** Watches for an accepted call that does not begin to show: throws `CameToNothing` once the thing was as before in many looks. */
+export function unlessInVain<T>(asBefore: (seen: T | undefined) => boolean, message: string) {
+  let looks = 0;
+  return (seen: T | undefined): void => {
+    looks = asBefore(seen) ? looks + 1 : 0;
+    if (looks >= LOOKS_UNTIL_BELIEVED) throw refuse(ACTIVITY_FAILURE.cameToNothing, message);
+  };
+}
 
 /**
  * Waits until the thing is as wanted. `until` may throw to end the wait for good. Heartbeats `describe(seen)` at once

@@ -66,6 +66,8 @@ export const ACTIVITY_FAILURE = {
   /** The service refused the one ResetDisk that was sent: the disk is untouched. */
   resetRefused: 'ResetRefused',
   snapshotFailed: 'SnapshotFailed',
+  /** A call was accepted, and its outcome is not seen although there was time for it. */
+  cameToNothing: 'CameToNothing',
   /** The instance cannot start for want of capacity or of a sound host: tried again slowly, for ever. */
   noStock: 'NoStock',
   /** An update that does not fit what the run is waiting for. */

@@ -24,6 +24,7 @@ const PARTS: Readonly<Record<ScriptName, readonly string[]>> = {
   restore: ['lib', 'kept', 'asides', 'restore'],
   discard: ['lib', 'kept', 'asides', 'discard'],
   unmount: ['lib', 'disks', 'job', 'names', 'flags', 'group', 'unmount'],
+  'original-in-place': ['lib', 'disks', 'original-in-place'],
   freeze: ['lib', 'disks', 'freezer', 'freeze'],
   thaw: ['lib', 'freezer', 'thaw'],
   'disk-use': ['lib', 'disks', 'disk-use'],

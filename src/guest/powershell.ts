@@ -19,6 +19,7 @@ export const POWERSHELL_PARTS: Readonly<Partial<Record<ScriptName, readonly stri
   'verify-start': ['lib', 'job', 'tree', 'verify-start'],
   'verify-result': ['lib', 'verify-result'],
   unmount: ['lib', 'disks', 'job', 'unmount'],
+  'original-in-place': ['lib', 'disks', 'original-in-place'],
   'run-state': ['lib', 'disks', 'job', 'run-state'],
   'disk-use': ['lib', 'disks', 'disk-use'],
   grow: ['lib', 'disks', 'grow'],

@@ -138,6 +138,14 @@ export interface UnmountResult {
   readonly unmounted: number;
 }
 
+/**
+ * `original-in-place`: read-only, after the detach: refuses (`OriginalDisplaced`) while a file system is mounted whose disk is
+ * gone, or on Windows the original is offline (it is not looked for without a serial).
+ */
+export interface OriginalInPlaceInput extends RunRef {
+  readonly originalSerial: string;
+}
+
 /** `check-paths`: read-only, before anything is changed: is each path there, and on the original disk? */
 export interface CheckPathsInput {
   readonly originalSerial: string;
@@ -332,6 +340,7 @@ export interface GuestScripts {
   restore: { input: RestoreInput; result: Restored };
   discard: { input: DiscardInput; result: Discarded };
   unmount: { input: UnmountInput; result: UnmountResult };
+  'original-in-place': { input: OriginalInPlaceInput; result: object };
   freeze: { input: FreezeInput; result: FreezeResult };
   thaw: { input: RunRef; result: ThawResult };
   'disk-use': { input: DiskUseInput; result: DiskUseResult };

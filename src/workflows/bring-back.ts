@@ -11,6 +11,7 @@ import { runHook } from './hooks.ts';
 import { effects, effectsBeforeReset, scripts, transfers, waits } from './policies.ts';
 import { isExpected, type Run, type Summary } from './run.ts';
 import { awaitSelection } from './selection.ts';
+import { sendUntilSeen } from './send-until-seen.ts';
 
 export interface BringBackScene {
   readonly regionId: string;
@@ -178,12 +179,11 @@ const inBoot = (run: Run, scene: BringBackScene, bootId: string | undefined): In
 
 function attach(run: Run, ref: RecoveryDiskRef): Promise<void> {
   return run.step('attachRecoveryDisk', async (summary) => {
-    await effects.attachRecoveryDisk.executeWithOptions(summary(`Attach ${ref.recoveryDiskId} to ${ref.instanceId}`), [
-      ref,
-    ]);
-    await waits.awaitRecoveryDiskAttached.executeWithOptions(summary(`Wait until ${ref.recoveryDiskId} is attached`), [
-      ref,
-    ]);
+    const { recoveryDiskId: id, instanceId } = ref;
+    await sendUntilSeen(
+      () => effects.attachRecoveryDisk.executeWithOptions(summary(`Attach ${id} to ${instanceId}`), [ref]),
+      () => waits.awaitRecoveryDiskAttached.executeWithOptions(summary(`Wait until ${id} is attached`), [ref]),
+    );
   });
 }
 
@@ -430,18 +430,29 @@ async function tryToRelease(run: Run, scene: BringBackScene): Promise<string | u
     const diskId = run.recoveryDiskId;
     const ref = refTo(run, scene, diskId);
     await run.step('releaseRecoveryDisk', async (summary) => {
-      if (run.hasBegun('mountRecoveryDisk') || run.recoveryDiskMayBeInUse) {
+      const wasInUse = run.hasBegun('mountRecoveryDisk') || run.recoveryDiskMayBeInUse;
+      if (wasInUse) {
         const serial = run.recoverySerial === undefined ? {} : { recoverySerial: run.recoverySerial };
         await scripts.unmountRecoveryDisk.executeWithOptions(summary('Unmount the recovery disk'), [
           { ...inBoot(run, scene, undefined), ...serial },
         ]);
       }
       if (run.hasBegun('attachRecoveryDisk')) {
-        await effects.detachRecoveryDisk.executeWithOptions(summary(`Detach ${diskId}`), [ref]);
-        await waits.awaitRecoveryDiskDetached.executeWithOptions(summary(`Wait until ${diskId} is detached`), [ref]);
+        await sendUntilSeen(
+          () => effects.detachRecoveryDisk.executeWithOptions(summary(`Detach ${diskId}`), [ref]),
+          () => waits.awaitRecoveryDiskDetached.executeWithOptions(summary(`Wait until ${diskId} is detached`), [ref]),
+        );
       }
-      await effects.deleteRecoveryDisk.executeWithOptions(summary(`Delete ${diskId}`), [ref]);
-      await waits.awaitRecoveryDiskGone.executeWithOptions(summary(`Wait until ${diskId} is gone`), [ref]);
+      if (wasInUse) {
+        // A guest that rebooted since the unmount may have written to the recovery disk: then it is not ours to delete.
+        await scripts.confirmOriginalInPlace.executeWithOptions(summary('See that the original is in its place'), [
+          { ...inBoot(run, scene, undefined), originalSerial: scene.original.serial },
+        ]);
+      }
+      await sendUntilSeen(
+        () => effects.deleteRecoveryDisk.executeWithOptions(summary(`Delete ${diskId}`), [ref]),
+        () => waits.awaitRecoveryDiskGone.executeWithOptions(summary(`Wait until ${diskId} is gone`), [ref]),
+      );
     });
     run.record('recovery-disk', 'released', { id: diskId });
     return undefined;

@@ -29,6 +29,7 @@ import { effects, effectsBeforeReset, reads, scripts, starts, stopWait, waits } 
 import { isExpected, Run, type Summary } from './run.ts';
 import { keptB, type Scene } from './scene.ts';
 import { findSnapshotsMade, releaseWarmUpSnapshot, takeSafetySnapshot, takeWarmUpSnapshot } from './safety-snapshot.ts';
+import { sendUntilSeen } from './send-until-seen.ts';
 import { undo } from './undo.ts';
 
 export async function rollbackDisk(request: RollbackRequest): Promise<RollbackResult> {
@@ -253,8 +254,10 @@ async function startAndAwaitRunning(
   ref: { regionId: string; instanceId: string },
   { startInstance }: Pick<typeof effects, 'startInstance'> = effects,
 ): Promise<void> {
-  await startInstance.executeWithOptions(summary(`Start ${ref.instanceId}`), [ref]);
-  await waits.awaitInstanceRunning.executeWithOptions(summary(`Wait until ${ref.instanceId} is Running`), [ref]);
+  await sendUntilSeen(
+    () => startInstance.executeWithOptions(summary(`Start ${ref.instanceId}`), [ref]),
+    () => waits.awaitInstanceRunning.executeWithOptions(summary(`Wait until ${ref.instanceId} is Running`), [ref]),
+  );
 }
 
 /** Beside reset and start, for time: it needs only B. */

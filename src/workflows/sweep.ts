@@ -61,9 +61,18 @@ async function letGo(input: SweepInput, row: SweepRow): Promise<SweepRow> {
   };
   try {
     if (instanceId !== undefined) {
-      await scripts.unmountLeftover.executeWithOptions({ summary: `Unmount ${id} in ${instanceId}` }, [ref]);
+      const { inGuest } = await scripts.unmountLeftover.executeWithOptions(
+        { summary: `Unmount ${id} in ${instanceId}` },
+        [ref],
+      );
       await sweeps.detachLeftover.executeWithOptions({ summary: `Detach ${id} from ${instanceId}` }, [ref]);
       await sweeps.awaitRecoveryDiskDetached.executeWithOptions({ summary: `Wait until ${id} is detached` }, [waitFor]);
+      if (inGuest) {
+        await scripts.confirmOriginalInPlace.executeWithOptions(
+          { summary: `See that no reboot has put ${id} in the original's place` },
+          [{ run: row.runId, regionId: input.regionId, instanceId, originalSerial: '' }],
+        );
+      }
     }
     await sweeps.deleteLeftover.executeWithOptions({ summary: `Delete ${id}` }, [ref]);
     if (kind === 'disk') {

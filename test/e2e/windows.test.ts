@@ -81,6 +81,7 @@ const ANSWERS: Answers = {
     verdicts: { 'changed-in-B': { entries: 3, bytes: 30 }, 'live-is-newer': { entries: 1, bytes: 10 } },
   },
   unmount: { unmounted: 1 },
+  'original-in-place': {},
   grow: { grown: [{ what: 'NTFS volume', name: 'D:\\', fromBytes: 2e10, toBytes: 4e10 }], left: [] },
 };
 
@@ -149,6 +150,7 @@ it('goes all the way: each step with the PowerShell twin of its script', async (
     'copy-status',
     'verify-result',
     'unmount',
+    'original-in-place',
   ]);
   const inputOf = (wanted: ScriptName) => scripts.find(({ name }) => name === wanted)?.input;
   expect(inputOf('check-paths')).toMatchObject({ paths: [PATH] });
@@ -196,7 +198,7 @@ it('says that it was rolled back and not synced when the copy is refused, and le
     summary: expect.stringContaining(`${message} (UnsupportedEntry)`),
     leftovers: [],
   });
-  expect((await sent(since)).at(-1)).toMatchObject({ type: 'RunPowerShellScript', name: 'unmount' });
+  expect((await sent(since)).at(-1)).toMatchObject({ type: 'RunPowerShellScript', name: 'original-in-place' });
   const evidence = await evidenceOf({ ...factsOf(run, end, snapshotA), resets: 1 });
   expect(violations(evidence)).toEqual([]);
 });

@@ -50,6 +50,7 @@ export const HEALTHY: { readonly [N in ScriptName]: GuestScripts[N]['result'] } 
   restore: { files: 0, bytes: 0, directories: 0, already: 0, paths: [], problems: [], problemCount: 0 },
   discard: { folders: [], files: 0, bytes: 0, report: false },
   unmount: { unmounted: 1 },
+  'original-in-place': {},
   freeze: { fileSystems: ['/data'], alreadyFrozen: false },
   thaw: { fileSystems: 1, frozenMs: 40, byDeadMan: false },
   'disk-use': { uses: [] },

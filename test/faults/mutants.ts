@@ -27,6 +27,7 @@ const SWEEP = 'src/domain/sweep.ts';
 const effects = { project: 'activities', testFile: 'activities/effects.test.ts' } as const;
 const snapshots = { project: 'activities', testFile: 'activities/snapshots.test.ts' } as const;
 const rollback = { project: 'workflow', testFile: 'workflow/rollback-disk.test.ts' } as const;
+const reboot = { project: 'workflow', testFile: 'workflow/reboot.test.ts' } as const;
 const operator = { project: 'workflow', testFile: 'workflow/operator.test.ts' } as const;
 const lease = { project: 'workflow', testFile: 'workflow/lease.test.ts' } as const;
 const sweep = { project: 'unit', testFile: 'unit/domain/sweep.test.ts' } as const;
@@ -218,12 +219,12 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'AttachDisk is sent once',
   },
   {
-    without: 'the end of the wait for an attach that came to nothing',
-    file: RECOVERY,
-    find: '          if (looksDetached >= LOOKS_UNTIL_BELIEVED) {\n',
-    replace: '          if (looksDetached < 0) {\n',
+    without: 'the end of the wait for what came to nothing',
+    file: 'src/activities/waiting.ts',
+    find: '    if (looks >= LOOKS_UNTIL_BELIEVED)',
+    replace: '    if (looks < 0)',
     ...effects,
-    test: 'an attach that comes to nothing is not waited for for ever',
+    test: '%s does not wait for ever for what came to nothing',
   },
   {
     without: 'the look before DetachDisk',
@@ -390,10 +391,18 @@ export const MUTANTS: readonly Mutant[] = [
   {
     without: 'the unmount before the detach',
     file: 'src/workflows/bring-back.ts',
-    find: "      if (run.hasBegun('mountRecoveryDisk') || run.recoveryDiskMayBeInUse) {\n",
-    replace: "      if (run.id === '') {\n",
+    find: '      if (wasInUse) {\n        const serial',
+    replace: '      if (!wasInUse) {\n        const serial',
     ...rollback,
     test: 'what cannot be unmounted is neither detached nor deleted, and is listed',
+  },
+  {
+    without: 'the look for a reboot between unmount and detach, before the recovery disk is deleted',
+    file: 'src/workflows/bring-back.ts',
+    find: '      if (wasInUse) {\n        // A guest',
+    replace: '      if (!wasInUse) {\n        // A guest',
+    ...reboot,
+    test: 'a reboot between the unmount and the detach: what the guest may have written to the recovery disk is not deleted',
   },
   {
     without: 'the wait for the boot before the recovery disk is attached',

@@ -56,7 +56,15 @@ const PASSING = Object.fromEntries(
 ) as Record<MutatingAction, Passing[]>;
 const ROUNDS = Math.max(...ACTIONS.map((action) => PASSING[action].length));
 
-const SCRIPTS = ['guest-ready', 'find-device', 'mount', 'copy-start', 'verify-start', 'unmount'] as const;
+const SCRIPTS = [
+  'guest-ready',
+  'find-device',
+  'mount',
+  'copy-start',
+  'verify-start',
+  'unmount',
+  'original-in-place',
+] as const;
 const scriptOf = (nth: number): string => SCRIPTS[nth % SCRIPTS.length] ?? 'mount';
 const AFTER_RESET = ['StartInstance', 'CreateDisk', 'AttachDisk', 'RunCommand', 'DetachDisk', 'DeleteDisk'] as const;
 const isAfterReset = (action: MutatingAction): boolean => (AFTER_RESET as readonly string[]).includes(action);
@@ -118,6 +126,7 @@ function stepOf({ action, script }: Pick<Staying, 'action' | 'script'>): Asked['
     'copy-start': 'copyBack',
     'verify-start': 'copyBack',
     unmount: 'releaseRecoveryDisk',
+    'original-in-place': 'releaseRecoveryDisk',
   };
   return steps[action === 'RunCommand' ? script : action] ?? '';
 }

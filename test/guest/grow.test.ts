@@ -259,5 +259,16 @@ describe('a reboot while the recovery disk is attached', () => {
     expect(found).toMatchObject({ fileSystems });
     expect(found.bootId).not.toBe(bootId);
     expect(await guest.ok('unmount', unmount)).toEqual({ unmounted: 0 });
+
+    // A reboot after the unmount may put the copy there once more, before it is detached.
+    const afterDetach = { run: input.run, originalSerial: serialOf(original) };
+    await guest.sh(`umount ${root}; ${waitFor(recovery)}; mount $disk-part1 ${root}`);
+    expect(await guest.ok('original-in-place', afterDetach)).toEqual({});
+    await guest.detach(recovery);
+    const gone = await guest.run('original-in-place', afterDetach);
+    expect(codeOf(gone)).toBe('refused OriginalDisplaced');
+    expect(gone).toMatchObject({ message: expect.stringMatching(new RegExp(`^/dev/vd.1 at ${root} is mounted`)) });
+    await guest.sh(`umount -l ${root}; ${placeOf(one).mount}`);
+    expect(await guest.ok('original-in-place', afterDetach)).toEqual({});
   });
 });

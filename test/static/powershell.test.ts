@@ -70,6 +70,7 @@ const INPUT_OF: { readonly [N in ScriptName]?: Names<GuestScripts[N]['input']> }
   'verify-start': [],
   'verify-result': [],
   unmount: ['recoverySerial'],
+  'original-in-place': ['originalSerial'],
   'run-state': [],
   'disk-use': ['serial'],
   grow: ['originalSerial'],

@@ -145,3 +145,25 @@ test('the recovery disk in the original’s place is not detached before the gue
   expect(unmounts).toEqual([expect.stringMatching(/./)]);
   expect(calls).not.toContain('detachRecoveryDisk');
 });
+
+test('a reboot between the unmount and the detach: what the guest may have written to the recovery disk is not deleted', async () => {
+  const displaced = async () => {
+    throw refusal('OriginalDisplaced');
+  };
+  const left = await runRollback(env, { confirmOriginalInPlace: displaced });
+  expect(left.result).toMatchObject({
+    outcome: 'completed-with-leftovers',
+    leftovers: [expect.stringContaining('OriginalDisplaced')],
+  });
+  expect(left.calls).not.toContain('deleteRecoveryDisk');
+
+  let looks = 0;
+  const mended = async () => ((looks += 1) === 1 ? displaced() : undefined);
+  const { result, calls } = await runRollback(env, { confirmOriginalInPlace: mended }, ASKING, async (running) => {
+    await needsOperator(running, 'releaseRecoveryDisk');
+    await running.update(UPDATE.resolve, retry);
+  });
+  expect(result).toMatchObject({ outcome: 'completed', leftovers: [] });
+  expect(calls.filter((call) => call === 'confirmOriginalInPlace')).toHaveLength(2);
+  expect(calls.filter((call) => call === 'deleteRecoveryDisk')).toHaveLength(1);
+});

@@ -63,6 +63,7 @@ describe('a rollback that goes well', () => {
       'unmountRecoveryDisk',
       'detachRecoveryDisk',
       'awaitRecoveryDiskDetached',
+      'confirmOriginalInPlace',
       'deleteRecoveryDisk',
       'awaitRecoveryDiskGone',
     ]);
@@ -269,6 +270,27 @@ describe('before the reset', () => {
   });
 });
 
+test.each([
+  ['startInstance', 'awaitInstanceRunning'],
+  ['attachRecoveryDisk', 'awaitRecoveryDiskAttached'],
+  ['detachRecoveryDisk', 'awaitRecoveryDiskDetached'],
+  ['deleteRecoveryDisk', 'awaitRecoveryDiskGone'],
+] as const)('%s is sent again when it was accepted and came to nothing, three times at most', async (send, wait) => {
+  let looks = 0;
+  const vain = (times: number) => async () => {
+    looks += 1;
+    if (looks <= times) throw ApplicationFailure.nonRetryable('as before', ACTIVITY_FAILURE.cameToNothing);
+  };
+  const { result, calls } = await run({ [wait]: vain(2) });
+  expect(result).toMatchObject({ outcome: 'completed', leftovers: [] });
+  expect(calls.filter((call) => call === send)).toHaveLength(3);
+
+  looks = 0;
+  const never = await run({ [wait]: vain(99) });
+  expect(never.calls.filter((call) => call === send)).toHaveLength(3);
+  expect(never.result?.outcome).not.toBe('completed');
+});
+
 describe('after the reset', () => {
   test('cancel during the copy releases the recovery disk and ends as cancelled', async () => {
     const wait = hanging();
@@ -278,10 +300,11 @@ describe('after the reset', () => {
       await running.handle.cancel();
     });
     expect(failure).toBeInstanceOf(CancelledFailure);
-    expect(calls.slice(-5)).toEqual([
+    expect(calls.slice(-6)).toEqual([
       'unmountRecoveryDisk',
       'detachRecoveryDisk',
       'awaitRecoveryDiskDetached',
+      'confirmOriginalInPlace',
       'deleteRecoveryDisk',
       'awaitRecoveryDiskGone',
     ]);

@@ -184,11 +184,12 @@ describe('what a terminated run has left', () => {
     expect(await effects('DetachDisk')).toBe(0);
 
     await guestSays('unmount', { unmounted: 1 });
+    await guestSays('original-in-place', {});
     await guestSays('disk-use', { uses: [] });
     const freed = await sweep({ delete: true, releaseAttached: true });
     expect(rowsById(freed).get(disk)?.verdict).toBe('deleted');
     expect(await there(disk)).toBe(false);
-    expect(await cloud.calls('RunCommand')).toHaveLength(2);
+    expect(await cloud.calls('RunCommand')).toHaveLength(3);
     expect((await cloud.calls('DetachDisk')).filter((call) => call.tookEffect)).toMatchObject([
       { parameters: { DiskId: disk, InstanceId: cloud.instanceId } },
     ]);
@@ -200,6 +201,7 @@ describe('what a terminated run has left', () => {
     await attached(run, disk);
     await run.terminate();
     await guestSays('unmount', { unmounted: 0 });
+    await guestSays('original-in-place', {});
     await guestSays('disk-use', { uses: ['mounted at /mnt/look'] });
     const result = await sweep({ delete: true, releaseAttached: true });
     expect(rowsById(result).get(disk)).toMatchObject({
@@ -234,6 +236,7 @@ describe('what a terminated run has left', () => {
     const warmUp = await snapshotOf(run, 'warm-up-snapshot');
     await run.terminate();
     await guestSays('unmount', { unmounted: 1 });
+    await guestSays('original-in-place', {});
     await guestSays('disk-use', { uses: [] });
     for (const action of ['DetachDisk', 'DeleteDisk', 'DeleteSnapshot']) {
       await cloud.control('POST', 'faults', { action, answer: 'lost' });

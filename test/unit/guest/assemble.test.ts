@@ -19,6 +19,7 @@ const names: ScriptName[] = [
   'verify-start',
   'verify-result',
   'unmount',
+  'original-in-place',
   'freeze',
   'thaw',
   'run-state',
