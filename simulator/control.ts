@@ -281,9 +281,11 @@ const routes: Record<string, Route> = {
     const category = fields.text('category');
     const encrypted = fields.boolean('encrypted');
     const deleteWithInstance = fields.boolean('deleteWithInstance');
+    const hasSerial = fields.boolean('hasSerial');
     const autoSnapshotPolicyId = fields.text('autoSnapshotPolicyId', disk.autoSnapshotPolicyId);
     fields.end();
     if (encrypted !== undefined) disk.encrypted = encrypted;
+    if (hasSerial !== undefined) disk.hasSerial = hasSerial;
     if (deleteWithInstance !== undefined) disk.deleteWithInstance = deleteWithInstance;
     disk.autoSnapshotPolicyId = autoSnapshotPolicyId;
     if (lock !== '-') disk.locks = lock === '' ? [] : [lock];

@@ -51,6 +51,7 @@ function newDisk(region: Region, kind: 'system' | 'data', category: string, size
     portable: true,
     deleteWithInstance: kind === 'system',
     deleteAutoSnapshot: false,
+    hasSerial: true,
     encrypted: false,
     kmsKeyId: '',
     autoSnapshotPolicyId: '',

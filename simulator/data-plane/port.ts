@@ -7,11 +7,14 @@ export interface AttachedDisk {
   readonly diskId: string;
   /** What the guest sees as the device's serial: the disk's id without `d-`, at most 20 bytes (virtio cuts the rest). */
   readonly serial: string;
-  /** `false`: the guest sees none, as of disks of before June 2020; the data plane `vm` only. */
+  /** `false`: the guest sees none, as of disks of before June 2020. */
   readonly showsSerial?: false;
   /** As instances of newer types have it; the data plane `vm` only. Default: `virtio`. */
   readonly bus?: 'virtio' | 'nvme';
 }
+
+/** What the guest sees as the serial; empty for none. */
+export const shownSerial = ({ serial, showsSerial }: AttachedDisk): string => (showsSerial === false ? '' : serial);
 
 export interface ExecRequest {
   /** The script's bytes; run as a file, so that its `#!` line counts. */

@@ -98,7 +98,7 @@ const transitions: Record<TaskKind, Transition> = {
       const instanceId = String(task.data['instanceId']);
       await region.booting(instanceId);
       if (region.dataPlane.isRunning(instanceId)) {
-        await region.dataPlane.attachDisk(instanceId, asAttached(task.subject));
+        await region.dataPlane.attachDisk(instanceId, region.attached(task.subject));
       }
     },
     done: (region, task) => {
@@ -119,7 +119,7 @@ const transitions: Record<TaskKind, Transition> = {
       const instanceId = String(task.data['instanceId']);
       await region.booting(instanceId);
       if (region.dataPlane.isRunning(instanceId)) {
-        await region.dataPlane.detachDisk(instanceId, asAttached(task.subject));
+        await region.dataPlane.detachDisk(instanceId, region.attached(task.subject));
       }
     },
     done: (region, task) => {
@@ -207,7 +207,6 @@ const transitions: Record<TaskKind, Transition> = {
 
 /** The serial by which a guest finds a disk: its id without `d-`. */
 export const serialOf = (diskId: string): string => diskId.slice(2);
-const asAttached = (diskId: string): AttachedDisk => ({ diskId, serial: serialOf(diskId) });
 
 const idLetters = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -338,6 +337,12 @@ export class Region {
     return (this.boots.get(instanceId) ?? Promise.resolve()).catch(() => undefined);
   }
 
+  /** The disk as the data plane knows it. */
+  attached(diskId: string): AttachedDisk {
+    const shown = this.disk(diskId).hasSerial ? {} : { showsSerial: false as const };
+    return { diskId, serial: serialOf(diskId), ...shown };
+  }
+
   async boot(instanceId: string): Promise<void> {
     const work = (async () => {
       const disks = this.disksOf(instanceId);
@@ -349,7 +354,7 @@ export class Region {
       }
       await this.dataPlane.startInstance(
         instanceId,
-        disks.map((disk) => asAttached(disk.id)),
+        disks.map((disk) => this.attached(disk.id)),
       );
     })();
     this.boots.set(instanceId, work);

@@ -28,6 +28,8 @@ export interface DiskState {
   portable: boolean;
   deleteWithInstance: boolean;
   deleteAutoSnapshot: boolean;
+  /** Unlike disks of before June 2020. */
+  hasSerial: boolean;
   encrypted: boolean;
   kmsKeyId: string;
   /** Empty: no policy takes automatic snapshots of it. */

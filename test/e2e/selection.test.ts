@@ -43,6 +43,17 @@ const say = async (...args: string[]) => {
 const look = async (...args: string[]) =>
   ((await say(...args)) as LookResult).entries.map(({ path, verdict }) => `${path} ${verdict}`);
 
+/** The history of the newest workflow of a type: what the starter asks for has ids of its own. */
+async function keepNewest(name: string, type: string): Promise<void> {
+  const run = await eventually(`a ${type}`, async () => {
+    for await (const found of stage.temporal.workflow.list({ query: `WorkflowType = '${type}'`, pageSize: 1 })) {
+      return found.status.name === 'COMPLETED' ? found : undefined;
+    }
+    return undefined;
+  });
+  await stage.keep(name, run);
+}
+
 it('waits with the copy mounted, shows what is on it, and brings back what is chosen, and only that', async () => {
   const evidenceOf = await gather(stage);
   const flags = `--snapshot ${snapshot} --path /data --choose --conflict take-b --yes -o json`;
@@ -90,6 +101,7 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   expect(await say('report', stage.diskId, '--under', '/data/uploads')).toMatchObject({
     entries: [{ verdict: 'only-in-B', action: 'take', path: '/data/uploads/2026/01.txt' }],
   });
+  await keepNewest('report-read', 'readReport');
   const after = await stage.guest.manifest();
   expect(below(after, chosen)).toEqual(below(atSnapshot, chosen));
   // The folders that a file came back to have new times.
@@ -108,6 +120,7 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
   const [replaced = ''] = chosen.slice(-1);
   expect(await say('restore', stage.diskId, '--dry-run')).toMatchObject({ files: 1, paths: [replaced] });
   expect(await say('restore', stage.diskId, '--path', '/data/app', '--yes')).toMatchObject({ files: 1, problems: [] });
+  await keepNewest('kept-restored', 'handleKept');
   expect(below(await stage.guest.manifest(), [replaced])).toEqual(below(live, [replaced]));
   expect(await say('close', stage.diskId, '--yes')).toMatchObject({
     report: true,
@@ -159,4 +172,30 @@ it('brings what a file lists back below another folder, between hooks, and touch
   const elsewhere = await stage.starter([...sync, '--path', '/data/app', '--into', '/srv/from-b', '-o', 'json']);
   expect(elsewhere.exitCode).not.toBe(0);
   expect(elsewhere.stdout).toContain('/srv/from-b is on the file system at /, and has to be on that of the paths');
+}, 240_000);
+
+it('brings back from a disk that shows no serial, when asked to compare before and after the attach', async () => {
+  await stage.control('POST', `disks/${stage.diskId}`, { hasSerial: false });
+  const paths = ['/data/uploads', '/data/app'];
+  const start = ['start', ...stage.target, '--snapshot', snapshot, ...paths.flatMap((path) => ['--path', path])];
+  const blocked = await stage.starter([...start, '--yes', '-o', 'json']);
+  expect(blocked.exitCode).toBe(3);
+  expect(blocked.stdout).toContain('"DiskWithoutSerial"');
+
+  await stage.guest.run('#!/bin/sh\necho since >/data/uploads/since-a');
+  const before = await stage.guest.manifest();
+  const evidenceOf = await gather(stage);
+  const end = await stage.starter([...start, '--without-serial', '--yes', '-o', 'json']);
+  expect(end, end.stderr).toMatchObject({ exitCode: 0 });
+  const run = JSON.parse(end.stdout) as RunDocument;
+  expect(run.result).toMatchObject({ outcome: 'completed', receipt: { verified: true } });
+  // The guest has booted since, and sees one disk less by serial.
+  expect(await stage.guest.run('#!/bin/sh\nls /dev/disk/by-id; cat /sys/block/vdb/serial 2>&1 || true')).not.toContain(
+    stage.diskId.replace('d-', ''),
+  );
+  const after = await stage.guest.manifest();
+  expect(after.has('./uploads/since-a')).toBe(true);
+  expect(below(after, paths)).toMatchObject(below(before, paths));
+  expect(violations(await evidenceOf({ ...factsOf(run, end, snapshot), resets: 1, marker }))).toEqual([]);
+  await stage.keep('completed-without-serial', run);
 }, 240_000);

@@ -69,7 +69,7 @@ export class GuestUdev {
     this.poll.unref();
   }
 
-  /** Plugs a disk in as `name` (such as `vdb`); resolves when its nodes and links are there. */
+  /** Plugs a disk in as `name` (such as `vdb`), with no serial when that is empty; resolves when its nodes and links are there. */
   async add(name: string, serial: string, loop: LoopDevice): Promise<void> {
     this.disks.set(name, { serial, loop });
     await this.refresh();
@@ -189,7 +189,10 @@ export class GuestUdev {
       `MAJOR=${device.major}\nMINOR=${device.minor}\nDEVNAME=${device.name}\nDEVTYPE=${type}\n${partition}`,
     );
     await symlink('/sys/class/block', `${folder}/subsystem`);
-    if (device.partition === 0) await writeFile(`${folder}/serial`, device.serial);
+    if (device.partition === 0) {
+      await mkdir(`${folder}/device`);
+      if (device.serial !== '') await writeFile(`${folder}/serial`, device.serial);
+    }
     const path = device.partition === 0 ? device.disk : `${device.disk}/${device.name}`;
     await symlink(`../../block/${path}`, `${this.root}/sys/class/block/${device.name}`);
     await symlink(`../../block/${path}`, `${this.root}/sys/dev/block/${numberText(device)}`);
@@ -227,7 +230,7 @@ export class GuestUdev {
         .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const),
     );
     const part = device.partition === 0 ? '' : `-part${device.partition}`;
-    const links = [`disk/by-id/virtio-${device.serial}${part}`];
+    const links = device.serial === '' ? [] : [`disk/by-id/virtio-${device.serial}${part}`];
     const add = (folder: string, property: string): void => {
       const value = properties.get(property);
       if (value !== undefined && value !== '') links.push(`disk/${folder}/${value}`);
@@ -238,7 +241,7 @@ export class GuestUdev {
     const text = [
       ...links.map((link) => `S:${link}`),
       'I:1',
-      `E:ID_SERIAL=${device.serial}`,
+      ...(device.serial === '' ? [] : [`E:ID_SERIAL=${device.serial}`]),
       ...[...properties].map(([key, value]) => `E:${key}=${value}`),
       'G:systemd',
       'V:1',

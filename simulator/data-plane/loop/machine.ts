@@ -8,7 +8,7 @@ import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { AgentUnavailable } from '../port.ts';
+import { AgentUnavailable, shownSerial } from '../port.ts';
 import type { AttachedDisk, ExecRequest, ExecResult, FileToSend } from '../port.ts';
 import { GuestUdev } from './guest-udev.ts';
 import { LoopDevice } from './loop-devices.ts';
@@ -71,7 +71,6 @@ export interface DiskImage extends AttachedDisk {
 
 interface PluggedDisk {
   readonly name: string;
-  readonly serial: string;
   readonly loop: LoopDevice;
 }
 
@@ -164,7 +163,7 @@ export class Machine {
     await udev.add('vda', system.serial, vda);
     for (const disk of others) {
       const name = this.freeName();
-      await udev.add(name, disk.serial, await this.plug(name, disk));
+      await udev.add(name, shownSerial(disk), await this.plug(name, disk));
     }
     // As after a boot with `nofail`: what cannot be mounted is in the console log, and the machine runs.
     const mount = await this.inGuest(['mount', '-a'], Buffer.alloc(0));
@@ -221,7 +220,7 @@ export class Machine {
 
   private async plug(name: string, disk: DiskImage): Promise<LoopDevice> {
     const loop = await LoopDevice.attach(disk.image);
-    this.disks.set(disk.diskId, { name, serial: disk.serial, loop });
+    this.disks.set(disk.diskId, { name, loop });
     return loop;
   }
 
@@ -237,7 +236,7 @@ export class Machine {
       if (this.disks.has(disk.diskId) || this.ended) return;
       const name = this.freeName();
       const loop = await this.plug(name, disk);
-      await this.udev?.add(name, disk.serial, loop);
+      await this.udev?.add(name, shownSerial(disk), loop);
     });
   }
 

@@ -11,7 +11,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findCommand } from '../../guest-image/run-command.ts';
 import type { GuestImage } from '../../guest-image/build.ts';
-import { AgentUnavailable, type AttachedDisk, type ExecRequest, type ExecResult, type FileToSend } from '../port.ts';
+import {
+  AgentUnavailable,
+  type AttachedDisk,
+  type ExecRequest,
+  type ExecResult,
+  type FileToSend,
+  shownSerial,
+} from '../port.ts';
 import { GUEST_SHELL, RECEIVE_FILE, RUN_SCRIPT, STOP_SCRIPT } from './guest-scripts.ts';
 import { CommandRefused, JsonSocket, NoAnswer } from './json-socket.ts';
 
@@ -77,8 +84,6 @@ function blockNode(disk: { serial: string; path: string }): object {
 }
 
 const driverOf = ({ bus }: AttachedDisk): string => (bus === 'nvme' ? 'nvme' : 'virtio-blk-pci');
-
-const shownSerial = ({ serial, showsSerial }: AttachedDisk): string => (showsSerial === false ? '' : serial);
 
 /** virtio-blk cuts a serial at 20 bytes without a word. */
 export function checkSerial(disk: AttachedDisk): void {
