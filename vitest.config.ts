@@ -13,12 +13,12 @@ const project = (name: string, groupOrder: number, extra: object = {}) => ({
   },
 });
 /** Mostly waiting for processes of their own. Vitest's own choice would be one at a time on two cores. */
-const LIGHT = { maxWorkers: 4 };
+const LIGHT = { maxWorkers: 3 };
 /**
  * An emulated guest keeps one core busy, some others both; but each waits now and then. The SDKs of Temporal and Alibaba take
  * seconds to import: files of a project that are run by the same process share them.
  */
-const HEAVY = { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 4, isolate: false };
+const HEAVY = { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3, isolate: false };
 const BUILT = { globalSetup: ['test/support/built.ts'] };
 
 /** Those that take minutes, in the order in which they leave no core idle: at the end come the short ones. */

@@ -3,16 +3,9 @@
  * New histories are added with `scripts/record-history.ts`; kept ones are never recorded anew.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  makeTelemetryFilterString,
-  Runtime,
-  Worker,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { aWorkflowBundle } from '../support/workflow-bundle.ts';
 import { HISTORIES, machineTraces } from './history-file.ts';
 
 interface Payload {
@@ -66,15 +59,14 @@ function endingOf({ events }: KeptHistory): string {
 const activities = (events: readonly HistoryEvent[]): Array<{ name: string }> =>
   events.flatMap(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType ?? []);
 
-let workflowBundle: WorkflowBundleWithSourceMap;
+let workflowBundle: Awaited<ReturnType<typeof aWorkflowBundle>>;
 
 beforeAll(async () => {
   const logger = new DefaultLogger('ERROR');
   // What a replay objects to comes as its error; the core's own words would only fill the screen.
   const telemetryOptions = { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }), forward: {} } };
   Runtime.install({ logger, telemetryOptions });
-  const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url));
-  workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
+  workflowBundle = await aWorkflowBundle();
 });
 
 const replay = ({ workflowId, ...history }: KeptHistory): Promise<void> =>

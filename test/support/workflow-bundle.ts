@@ -2,6 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import type { TestProject } from 'vitest/node';
 import { writeWorkflowBundle } from '../../scripts/workflow-bundle.ts';
 
@@ -29,4 +31,12 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
     await teardown();
     throw error;
   }
+}
+
+/** For a test of another project: the bundle that `npm test` has made, or else one made for it. */
+export async function aWorkflowBundle(): Promise<{ codePath: string } | { code: string }> {
+  const built = process.env['ECS_ROLLBACK_BUILT'];
+  if (built !== undefined) return { codePath: join(built, 'workflow-bundle.js') };
+  const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url));
+  return bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
 }

@@ -63,7 +63,7 @@ export async function bootGuest(kind: 'vm' | 'loop') {
       const status = await ok('copy-status', { run, job });
       if (status.state !== 'running') return status;
       // Each look costs an emulated guest half a second of the time the job needs.
-      await sleep(kind === 'vm' ? 2_000 : 50);
+      await sleep(kind === 'vm' ? 4_000 : 50);
     }
   }
 

@@ -5,11 +5,10 @@
 import { heartbeat } from '@temporalio/activity';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
-import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Processes } from '../../../local/processes.ts';
 import type { Activities } from '../../../src/activities/index.ts';
@@ -19,6 +18,7 @@ import { SEARCH_ATTRIBUTES } from '../../../src/contract/messages.ts';
 import { latch } from '../../support/latch.ts';
 import { DISK, plan, SNAPSHOT_A, SNAPSHOT_B, stubActivities } from '../../support/stub-activities.ts';
 import { startTemporalServer } from '../../support/temporal-server.ts';
+import { aWorkflowBundle } from '../../support/workflow-bundle.ts';
 import { sampleWorld } from './samples.ts';
 
 const RUN = `rollback-${DISK}`;
@@ -32,7 +32,7 @@ let processes: Processes;
 let env: TestWorkflowEnvironment;
 let worker: Worker | undefined;
 let working: Promise<void> | undefined;
-let bundle: { code: string };
+let bundle: Awaited<ReturnType<typeof aWorkflowBundle>>;
 const healthy = stubActivities().activities;
 /** Put in place by the tests that are about them. */
 let over: Partial<Activities> = {};
@@ -47,10 +47,7 @@ beforeAll(async () => {
   processes = new Processes(folder);
   [env, bundle] = await Promise.all([
     startTemporalServer(processes).then((address) => TestWorkflowEnvironment.createFromExistingServer({ address })),
-    bundleWorkflowCode({
-      workflowsPath: fileURLToPath(new URL('../../../src/workflows/index.ts', import.meta.url)),
-      logger: new DefaultLogger('ERROR'),
-    }),
+    aWorkflowBundle(),
   ]);
 }, 120_000);
 
