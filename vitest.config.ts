@@ -21,8 +21,16 @@ const LIGHT = { maxWorkers: 3 };
 const HEAVY = { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3, isolate: false };
 const BUILT = { globalSetup: ['test/support/built.ts'] };
 
-/** Those that take minutes, in the order in which they leave no core idle: at the end come the short ones. */
+/** The long ones, in the order in which they leave no core idle: at the end come the short ones. */
 const FIRST = [
+  'unit/cli/against-server',
+  'workflow/sweep',
+  'activities/effects',
+  'workflow/operator',
+  'workflow/rollback-disk',
+  'workflow/cancel',
+  'replay/replay',
+  'activities/planning',
   'faults/kill-matrix',
   'guest/layouts-plain',
   'faults/chaos',
@@ -30,11 +38,18 @@ const FIRST = [
   'guest/layouts-volumes',
   'guest/grow',
   'faults/mutating-calls',
+  'e2e/worker-killed',
+  'e2e/selection',
   'guest/hostile',
   'e2e/grow',
   'e2e/operator',
-  'e2e/worker-killed',
   'guest/vm-data-plane',
+  'guest/guest-scripts',
+  'guest/interrupted-copy',
+  'e2e/endings',
+  'e2e/windows',
+  'e2e/bad-input',
+  'e2e/sweep',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {

@@ -227,6 +227,36 @@ describe.skipIf(process.getuid?.() !== 0)('what a copy deletes', () => {
     ]);
   });
 
+  it('can be had back into a folder that somebody else has removed since, which is again what it was', async () => {
+    put(live, 'sel/deep/er/file', 'A');
+    const folders = [
+      { path: 'sel/deep', mode: 0o751, uid: 33, gid: 34 },
+      { path: 'sel/deep/er', mode: 0o2770, uid: 35, gid: 36 },
+    ];
+    for (const { path, mode, uid, gid } of folders) {
+      chownSync(join(live, path), uid, gid);
+      chmodSync(join(live, path), mode);
+    }
+    await sleep(50);
+    base = { bootId: base?.bootId ?? '', bootedAt: (Date.now() / 1000).toFixed(3) };
+    await sleep(50);
+    put(copy, 'sel/deep/er/file', 'B');
+    cpSync(join(live, 'sel/deep'), join(copy, 'sel/deep'), { recursive: true, force: false });
+    for (const { path, mode, uid, gid } of folders) {
+      chownSync(join(copy, path), uid, gid);
+      chmodSync(join(copy, path), mode);
+    }
+    expect(await start({ deletions: 'all' })).toMatchObject({ state: 'done' });
+    expect(content('sel/deep/er/file')).toBe('B');
+    rmSync(join(live, 'sel/deep'), { recursive: true });
+    expect(await restore()).toMatchObject({ directories: expect.any(Number), problemCount: 0 });
+    expect(content('sel/deep/er/file')).toBe('A');
+    for (const { path, mode, uid, gid } of folders) {
+      expect(statSync(join(live, path))).toMatchObject({ mode: 0o40000 + mode, uid, gid });
+    }
+    expect(statSync(aside())).toMatchObject({ mode: 0o40700, uid: 0, gid: 0 });
+  });
+
   it('can be had back with the inode flags that it has', async () => {
     await start({ deletions: 'all' });
     const flagged = join(aside(), 'sel/changed');

@@ -83,6 +83,7 @@ copy_mount() {
   awk "-vkept=$M/kept" "$AWK_LISTS"'BEGIN { open("kept", kept) } !at("kept", $1)' "$M/flags" >"$M/flags-set"
   change_flags + "$M/flags-set" "$TO"
   relock
+  dress_aside
   remove_stage "$TO"
 }
 # The workers take the pieces of kind $1 one by one.
@@ -271,6 +272,14 @@ place_names() {
   [[ ! -s $errors ]] || ! grep -q 'No space left\|quota exceeded' "$errors" || full_or_die '' "$errors"
 }
 aside_dir() { must mkdir -p -- "$ASIDE/$1"; }
+# The folders of what is aside become like the live ones, for whoever wants one of those back.
+dress_aside() {
+  cd -P -- "$ASIDE" || die "$ASIDE is gone"
+  find . -mindepth 1 -type d -print0 | encode | sorted >"$M/aside-dirs"
+  [[ -s $M/aside-dirs ]] || return 0
+  live_dirs "$M/aside-dirs" | decode >"$DIR/list"
+  [[ ! -s $DIR/list ]] || must transfer "$TO" "$ASIDE" "$DIR/list"
+}
 # Puts the staged tree $3 of folder $1 into the live folder $2. Where one came to be meanwhile, they are merged.
 merge() {
   local name errors=$DIR/errors
