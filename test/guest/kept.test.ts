@@ -16,6 +16,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -133,6 +134,27 @@ describe.skipIf(process.getuid?.() !== 0)('what a copy deletes', () => {
     expect(codeOf(await guest.run('copy-start', input(only)))).toBe('refused NoBase');
     expect(await start({ ...only, sinceA: false })).toMatchObject({ state: 'done' });
     expect(now()).toEqual(['A', 'A', 'B', 'B']);
+  });
+
+  it('may be cut short by a reboot: directories get the times of B all the same, whatever the copy did to them before', async () => {
+    const only = { delete: false };
+    const times = (side: string) => statSync(join(side, 'sel/dir')).mtimeMs;
+    put(copy, 'sel/dir/also', '123');
+    put(copy, 'sel/dir/new', 'B');
+    utimesSync(join(copy, 'sel/dir'), 1e9, 1e9);
+    utimesSync(join(live, 'sel/dir'), 1e9 - 5, 1e9 - 5);
+    await sleep(50);
+    base = { bootId: base?.bootId ?? '', bootedAt: (Date.now() / 1000).toFixed(3) };
+    expect(await start(only)).toMatchObject({ state: 'done' });
+    expect(times(live)).toBe(1e12);
+    // As if it had come no farther than to the files: after the boot the run's folder is gone, and so is what A was.
+    rmSync(`/run/ecs-rollback/${RUN}`, { recursive: true });
+    rmSync(join(live, 'sel/dir/new'));
+    base = undefined;
+    expect(times(live)).not.toBe(1e12);
+    expect(await start(only)).toMatchObject({ state: 'done' });
+    expect(content('sel/dir/new')).toBe('B');
+    expect(times(live)).toBe(1e12);
   });
 
   it('is not what a list leaves out: files, folders, and names that are no UTF-8', async () => {

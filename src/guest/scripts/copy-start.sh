@@ -97,6 +97,16 @@ list_deletions() {
   read -r digest _ < <(sha256sum <"$DIR/deletions.new")
   awk -F'\t' -v d="$digest" '$2 == "delete" { n++; b += $3 } END { printf "%d %.0f %s\n", n, b, d }' "$DIR"/m*/report >"$DIR/deletions"
 }
+# Which directories get the attributes they have on B is kept beyond the boot: what a copy has changed itself before a reboot
+# ended it would be taken for newer afterwards.
+promise_directories() {
+  local m list=$KEPT_DIR/directories
+  for ((m = 0; m < COUNT; m++)); do
+    open_mount "$DIR/m$m"
+    enc "${TO%/}"
+    PREFIX=$REPLY awk '{ print ENVIRON["PREFIX"] substr($0, 2) }' "$M/meta"
+  done | sorted -u - "$(compgen -G "$list" || echo /dev/null)" >"$list.new" && mv -f "$list.new" "$list" && sync -f "$list"
+}
 copy_job() {
   local m
   . "$RUN_DIR/engine"
@@ -121,6 +131,7 @@ copy_job() {
   # What is deleted was seen before, by its digest, or need not be.
   if [[ $PLAN_ONLY == true || $entries != 0 && $MAY_DELETE != @(all|"$digest") ]]; then job_end held '' ''; fi
   [[ -s $DIR/journal ]] || judge_open_files
+  [[ -e $DIR/begun ]] || promise_directories
   : >"$DIR/begun"
   copy_all
 }

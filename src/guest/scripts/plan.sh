@@ -21,6 +21,7 @@ function only_live(  deleted) {
 function keep(verdict, action) { print $1, verdict >kept; report(verdict, action, $6, $1) }
 # The answer for an entry that is there on both sides and not the same.
 function differs(  take) {
+  if ($2 == "d" && l[2] == "d" && at("promised", $1)) { verdict = "changed-in-B"; return "f" }
   if (base != "" && newer(base, l[8])) { verdict = "changed-in-B"; return policy == "keep-live" ? "k" : "f" }
   take = policy == "take-b"
   if (base == "") {
@@ -57,6 +58,7 @@ function file(how,  class) {
     $2 " " $3 " " $4 " " $5 " " $6 " " $7, how, $1, same, verdict >($10 > 1 ? links : files)
 }
 BEGIN {
+  open("promised", promised)
   while ((getline row < nests) > 0) nest[row] = 1
   if (base != "") {
     # The newest change that was already in A, by the clock of the guest.
@@ -196,8 +198,10 @@ plan_mount() {
     -v "links=$M/links" -v "totals=$M/totals")
   # A name in an assignment of awk would be read for escapes.
   export PREFIX=$prefix
+  awk 'BEGIN { p = ENVIRON["PREFIX"] } $0 == p || index($0, p "/") == 1 { print "." substr($0, length(p) + 1) "\t" }' "$(compgen -G "$KEPT_DIR/directories" || echo /dev/null)" |
+    sorted -u >"$M/promised"
   awk "${vars[@]}" -v "base=$SINCE" -v "since_a=$ONLY_SINCE_A" -v "remove=$REMOVE" -v "live_file=$M/live" -v "nests=$M/nests" -v "parents=$M/parents" \
-    -v "dirs=$M/dirs" -v "tops=$M/tops" -v "meta=$M/meta" -v "away=$M/away" -v "maybe=$M/maybe" -v "nested=$M/nested" \
+    -v "dirs=$M/dirs" -v "tops=$M/tops" -v "meta=$M/meta" -v "away=$M/away" -v "maybe=$M/maybe" -v "nested=$M/nested" -v "promised=$M/promised" \
     -v "obstacles=$M/obstacles" "$AWK_LISTS BEGIN { prefix = ENVIRON[\"PREFIX\"] } $AWK_PLAN" "$M/b" || die 'the plan could not be made'
   if [[ -e $M/only ]]; then
     # What is listed and not there.
@@ -222,7 +226,7 @@ plan_mount() {
   sorted -u -o "$M/meta" "$M/meta" "$M/parents"
   sorted -u -o "$M/kept" "$M/kept"
   { cut -f9 "$M/files" && cat "$M/dirs" "$M/meta"; } | sorted -u >"$M/brought"
-  rm -f "$M"/{b,live,links,files,maybe*,nests,nested}
+  rm -f "$M"/{b,live,links,files,maybe*,nests,nested,promised}
   local files bytes blocks nodes
   read -r files bytes blocks nodes <"$M/sum"
   FILES=$((FILES + files)) BYTES=$((BYTES + bytes))
