@@ -34,6 +34,17 @@ async function withLostReply<T>(action: string, effect: () => Promise<T>): Promi
   return { result, effective: after - before };
 }
 
+/** How a wait fails that must not go on for ever. */
+async function failureSoon(wait: () => Promise<unknown>): Promise<ApplicationFailure> {
+  const env = activityEnvironment();
+  const enough = setTimeout(() => env.cancel('TIMED_OUT'), 10_000);
+  try {
+    return await failureOf(cloud.run(wait, { env }));
+  } finally {
+    clearTimeout(enough);
+  }
+}
+
 /** Its look may come before the first one's call shows, and its own call be refused for that: then it is made again. */
 async function secondAttempt<T>(effect: () => Promise<T>): Promise<T> {
   for (;;) {
@@ -73,7 +84,7 @@ describe('one rollback, every reply lost', () => {
     diskId = recoveryDiskId,
   ): Promise<void> {
     const ref = { ...recoveryRef(), recoveryDiskId: diskId };
-    const failure = await failureOf(cloud.run(async () => cloud.activities[wait](ref)));
+    const failure = await failureSoon(async () => cloud.activities[wait](ref));
     expect(failure).toMatchObject({ type: ACTIVITY_FAILURE.cameToNothing, nonRetryable: true });
     expect(failure.message).toContain(message);
   }
@@ -231,7 +242,7 @@ describe('one rollback, every reply lost', () => {
   });
 
   test('StartInstance is sent once', async () => {
-    const vain = await failureOf(cloud.run(() => cloud.activities.awaitInstanceRunning(instance())));
+    const vain = await failureSoon(() => cloud.activities.awaitInstanceRunning(instance()));
     expect(vain).toMatchObject({ type: ACTIVITY_FAILURE.cameToNothing, nonRetryable: true });
     const { effective } = await withLostReply('StartInstance', () => cloud.activities.startInstance(instance()));
     expect(effective).toBe(1);
