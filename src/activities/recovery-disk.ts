@@ -23,6 +23,7 @@ export interface RecoveryDiskRef {
 }
 
 const isAvailable = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'available';
+const isInUse = (disk: Disk | undefined) => disk?.status.toLowerCase() === 'in_use';
 
 /** Codes that say that the thing itself is gone, or what it was attached to; a region that is not found says neither. */
 const GONE = /^(InvalidDisk\.AlreadyDetached|(Invalid(Disk|Snapshot|Instance)Ids?|Disk)\.NotFound)$/;
@@ -59,6 +60,21 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     status: disk?.status ?? 'not to be seen',
     attachedTo: disk?.attachedTo ?? [],
   });
+
+  /** Until the disk is as wanted. Seen `asBefore` in many looks it is believed that the call came to nothing, which `inVain` tells. */
+  function awaitDisk(
+    input: RecoveryDiskRef,
+    until: (seen: Disk | undefined) => boolean,
+    asBefore: (seen: Disk | undefined) => boolean,
+    inVain: string,
+  ): Promise<Disk | undefined> {
+    const mayShow = unlessInVain(asBefore, `recovery disk ${input.recoveryDiskId} is ${inVain}`);
+    const look = (seen: Disk | undefined) => {
+      mayShow(seen);
+      return until(seen);
+    };
+    return waitFor(poller, 'disk', input.regionId, input.recoveryDiskId, look, seenDisk);
+  }
 
   return {
     /**
@@ -117,21 +133,12 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitRecoveryDiskAvailable(input: RecoveryDiskRef): Promise<{ serial: string; sizeGiB: number }> {
-      const mayShow = unlessInVain<Disk>(
+      const disk = await awaitDisk(
+        input,
+        // Already attached is further than available: a repeated wait must not hang on it.
+        (seen) => isAvailable(seen) || (seen?.attachedTo.includes(input.instanceId) ?? false),
         (seen) => seen === undefined,
-        `recovery disk ${input.recoveryDiskId} is not to be seen: CreateDisk answered with its id and made nothing, or it was deleted`,
-      );
-      const disk = await waitFor(
-        poller,
-        'disk',
-        input.regionId,
-        input.recoveryDiskId,
-        (seen) => {
-          mayShow(seen);
-          // Already attached is further than available: a repeated wait must not hang on it.
-          return isAvailable(seen) || (seen?.attachedTo.includes(input.instanceId) ?? false);
-        },
-        seenDisk,
+        'not to be seen: CreateDisk answered with its id and made nothing, or it was deleted',
       );
       return { serial: disk?.serial ?? '', sizeGiB: disk?.sizeGiB ?? 0 };
     },
@@ -155,20 +162,11 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitRecoveryDiskAttached(input: RecoveryDiskRef): Promise<void> {
-      const mayShow = unlessInVain<Disk>(
+      await awaitDisk(
+        input,
+        (seen) => isInUse(seen) && (seen?.attachedTo.includes(input.instanceId) ?? false),
         isAvailable,
-        `recovery disk ${input.recoveryDiskId} is Available, although ${input.instanceId} was to get it: AttachDisk was taken and came to nothing`,
-      );
-      await waitFor(
-        poller,
-        'disk',
-        input.regionId,
-        input.recoveryDiskId,
-        (seen) => {
-          mayShow(seen);
-          return seen?.status.toLowerCase() === 'in_use' && seen.attachedTo.includes(input.instanceId);
-        },
-        seenDisk,
+        `Available, although ${input.instanceId} was to get it: AttachDisk was taken and came to nothing`,
       );
     },
 
@@ -179,20 +177,11 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitRecoveryDiskDetached(input: RecoveryDiskRef): Promise<void> {
-      const mayShow = unlessInVain<Disk>(
-        (seen) => seen?.status.toLowerCase() === 'in_use',
-        `recovery disk ${input.recoveryDiskId} is attached to ${input.instanceId} as before: DetachDisk was taken and came to nothing`,
-      );
-      await waitFor(
-        poller,
-        'disk',
-        input.regionId,
-        input.recoveryDiskId,
-        (seen) => {
-          mayShow(seen);
-          return seen === undefined || isAvailable(seen);
-        },
-        seenDisk,
+      await awaitDisk(
+        input,
+        (seen) => seen === undefined || isAvailable(seen),
+        isInUse,
+        `attached to ${input.instanceId} as before: DetachDisk was taken and came to nothing`,
       );
     },
 
@@ -203,20 +192,11 @@ export function recoveryDiskActivities(ecs: Ecs, poller: Poller) {
     }),
 
     async awaitRecoveryDiskGone(input: RecoveryDiskRef): Promise<void> {
-      const mayShow = unlessInVain<Disk>(
+      await awaitDisk(
+        input,
+        (seen) => seen === undefined,
         isAvailable,
-        `recovery disk ${input.recoveryDiskId} is Available as before: DeleteDisk was taken and came to nothing`,
-      );
-      await waitFor(
-        poller,
-        'disk',
-        input.regionId,
-        input.recoveryDiskId,
-        (seen) => {
-          mayShow(seen);
-          return seen === undefined;
-        },
-        seenDisk,
+        'Available as before: DeleteDisk was taken and came to nothing',
       );
     },
   };

@@ -1,5 +1,5 @@
-# What a run leaves in the guest, for root only, until somebody removes it: the roots below which it keeps things aside, and
-# its report: lines "verdict, action, size, path", sorted by path, with names as tree.sh writes them.
+# What a run leaves in the guest, for root only, until somebody removes it: the roots below which it keeps things aside, the
+# directories that get the attributes of B, and its report: lines "verdict, action, size, path", sorted by path, with names as tree.sh writes them.
 need run
 KEPT_DIR=/var/lib/ecs-rollback/$RUN
 
