@@ -220,6 +220,9 @@ function endLines(view: RunView, style: Style, typed: Typed): string[] {
       if (told !== undefined) lines.push(`  ${count(told.entries, 'path')}, ${formatBytes(told.bytes)}: ${meaning}`);
     }
     lines.push(...missingLines(receipt.notBroughtBack));
+    if (receipt.report === undefined && receipt.notBroughtBack !== undefined) {
+      lines.push(style.color.yellow('Path by path: not kept, /var/lib/ecs-rollback of the guest had no room for it'));
+    }
     if (receipt.report !== undefined) {
       lines.push(
         `Path by path: \`${typed(`report ${shellWord(view.workflowId)}`)}\` (${count(receipt.report.entries, 'path')}; --action keep,left for what was not brought back)`,
@@ -258,15 +261,19 @@ function endLines(view: RunView, style: Style, typed: Typed): string[] {
 /** What is lost, as far as only snapshot B has it, once the recovery disk is gone. */
 function missingLines(missing: NotBroughtBack | undefined): string[] {
   if (missing === undefined) return [];
-  const { complete, entries, bytes, folders } = missing;
-  if (!complete) return ['Not brought back: not known, comparing all of B took longer than five minutes'];
-  if (entries === 0) return ['Not brought back: nothing, all that B has is live'];
+  const { entries, bytes, folders, notCompared = [] } = missing;
+  const unknown = notCompared.map((what) => `  not compared: ${oneLine(what)}`);
+  if (entries === 0) {
+    const all = unknown.length === 0 ? 'all that B has is live' : 'all that was compared is live';
+    return [`Not brought back: nothing, ${all}`, ...unknown];
+  }
   const shown = folders.slice(0, 5);
   const rest = entries - shown.reduce((sum, folder) => sum + folder.entries, 0);
   return [
     `Not brought back, and in B only: ${count(entries, 'path')}, ${formatBytes(bytes)}`,
     ...shown.map((at) => `  ${count(at.entries, 'path')}, ${formatBytes(at.bytes)} in ${oneLine(at.folder)}`),
     ...(rest > 0 ? [`  ${count(rest, 'path')} elsewhere`] : []),
+    ...unknown,
   ];
 }
 

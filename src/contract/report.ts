@@ -4,8 +4,11 @@ import { instanceIdSchema, regionIdSchema } from './ids.ts';
 import { personSchema } from './operator.ts';
 import { type CopyVerdict, guestPathSchema } from './rollback.ts';
 
-/** `differs`: not selected, and live is another one than in B. `changed-since-plan`: live has changed while the copy ran. */
-export type ReportVerdict = CopyVerdict | 'differs' | 'changed-since-plan';
+/**
+ * `differs`: not selected, and live is another one than in B. `changed-since-plan`: live has changed while the copy ran.
+ * `not-compared`: in place of a path it has a sentence about a part of B that could not be compared.
+ */
+export type ReportVerdict = CopyVerdict | 'differs' | 'changed-since-plan' | 'not-compared';
 const REPORT_VERDICTS = [
   'only-in-B',
   'changed-in-B',
@@ -16,10 +19,12 @@ const REPORT_VERDICTS = [
   'only-live',
   'live-is-newer',
   'directory-in-the-way',
+  'immutable',
   'other-file-system',
   'not-in-B',
   'differs',
   'changed-since-plan',
+  'not-compared',
 ] as const satisfies readonly ReportVerdict[];
 
 /**

@@ -434,15 +434,15 @@ export interface CopyReceipt {
 
 /**
  * Files and other entries, no directories, that B has and that are not live, or are others by type, size, time or link
- * target: on the whole of each file system that something was selected on, outside of the selection as well.
+ * target: on the whole of each file system of the disk that the guest has mounted, outside of the selection as well.
  */
 export interface NotBroughtBack {
-  /** False: it took longer than five minutes, and is not known. */
-  readonly complete: boolean;
   readonly entries: number;
   readonly bytes: number;
   /** By the folders at the top of the file systems, at most 20, the largest first. What lies in the root itself is under it. */
   readonly folders: ReadonlyArray<{ readonly folder: string; readonly entries: number; readonly bytes: number }>;
+  /** What of B is in none of these figures, a sentence with the reason for each; absent when all of it was compared. */
+  readonly notCompared?: readonly string[];
 }
 
 export interface Chosen {

@@ -21,7 +21,10 @@ export interface RunRef {
   readonly bootId?: string;
 }
 
-/** `find-device`: waits up to `waitSeconds` for the recovery disk and pairs its file systems with the original's mounts. */
+/**
+ * `find-device`: waits up to `waitSeconds` for the recovery disk and pairs its file systems with the original's mounts. Those
+ * that no path lies on, and what has no twin, it leaves in the guest for `mount`: they are compared, not copied.
+ */
 export interface FindDeviceInput extends RunRef {
   readonly originalSerial: string;
   readonly originalSizeBytes: number;
@@ -62,7 +65,10 @@ export interface FindDeviceResult {
   readonly fileSystems: readonly FileSystemPair[];
 }
 
-/** `mount`: mounts each pair read-only (`ro,nodev,nosuid,noexec`, XFS `nouuid`) below the run's private folder. */
+/**
+ * `mount`: mounts each pair read-only (`ro,nodev,nosuid,noexec`, XFS `nouuid`) below the run's private folder; beside them, to
+ * be compared only, what `find-device` has left there. That does not fail, and is not in the answer.
+ */
 export interface MountInput extends RunRef {
   readonly fileSystems: readonly FileSystemPair[];
 }

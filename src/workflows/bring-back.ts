@@ -247,10 +247,11 @@ function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts
 }
 
 function whatIsMissing({ notBroughtBack: missing }: CopyReceipt): string {
-  if (missing === undefined || (missing.complete && missing.entries === 0)) return '';
-  return missing.complete
-    ? `; ${groupedNumber(missing.entries)} paths, ${groupedNumber(missing.bytes)} bytes of B not brought back`
-    : '; what of B was not brought back is not known';
+  if (missing === undefined) return '';
+  const { entries, bytes, notCompared = [] } = missing;
+  const left =
+    entries === 0 ? '' : `; ${groupedNumber(entries)} paths, ${groupedNumber(bytes)} bytes of B not brought back`;
+  return notCompared.length === 0 ? left : `${left}; not compared: ${notCompared.join(', ')}`;
 }
 
 /** What `beforeCopy` has stopped is started again, however the copy ends. */

@@ -91,7 +91,7 @@ it('waits with the copy mounted, shows what is on it, and brings back what is ch
     chosen: { paths: chosen, reason: 'INC-42' },
     receipt: {
       verified: true,
-      notBroughtBack: { complete: true, entries: 1, folders: [{ folder: '/data/other', entries: 1 }] },
+      notBroughtBack: { entries: 1, folders: [{ folder: '/data/other', entries: 1 }] },
       report: { entries: 4 },
     },
   });

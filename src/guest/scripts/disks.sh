@@ -244,7 +244,7 @@ node_of() {
 
 # Where path $1 is: MOUNT (index of the mounts), NODE_NAME (kernel name of its device), PART, REL (below the mount), VOLUME and
 # VOLUME_UUID on a logical volume, SUBVOLUME on Btrfs. When it is not on a usable file system of disk $2: status 1,
-# WHY_CODE and WHY. Needs read_mounts and read_disks.
+# WHY_CODE and WHY; all is known of one that is mounted read-only (OriginalReadOnly). Needs read_mounts and read_disks.
 locate() {
   local path=$1 orig=$2 i m=-1 best=-1 at dev disk where there d major minor top=/
   while [[ $path == *//* ]]; do path=${path//\/\//\/}; done
@@ -327,11 +327,11 @@ locate() {
       return
     fi
   fi
+  MOUNT=$m
   if [[ ,${M_OPTS[m]}, == *,ro,* ]]; then
     why OriginalReadOnly "$path: the original's file system at ${M_AT[m]} is mounted read-only"
     return
   fi
-  MOUNT=$m
 }
 why() {
   WHY_CODE=$1 WHY=$2

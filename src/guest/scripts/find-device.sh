@@ -1,5 +1,6 @@
 # Finds the original and the recovery disk by serial, and for each selected path the pair of file systems: where the
-# original's is mounted, and the same partition on the recovery disk. Changes nothing but a link below the run's folder.
+# original's is mounted, and the same partition on the recovery disk. Changes nothing but what is below the run's folder:
+# links, and `others`, what else there is to be compared.
 for key in run originalSerial originalSizeBytes recoverySerial recoverySizeBytes waitSeconds paths.#; do need "$key"; done
 deadline=$((SECONDS + IN[waitSeconds]))
 
@@ -72,25 +73,34 @@ for i in "${!M_DEV[@]}"; do
 done
 
 declare -A AT=() TYPE=() PATHS=() DEVICE=() VOLUMES=()
+# KEY = the file system that `locate` has found.
+remember() {
+  KEY=$PART/$VOLUME_UUID/$SUBVOLUME
+  [[ ${AT[$KEY]-} ]] || AT[$KEY]=${M_AT[MOUNT]} TYPE[$KEY]=${M_TYPE[MOUNT]} DEVICE[$KEY]=/dev/$NODE_NAME VOLUMES[$KEY]=$VOLUME
+}
 for ((k = 0; k < IN[paths.#]; k++)); do
   locate "${IN[paths.$k]}" "$orig" || refuse "$WHY_CODE" "$WHY"
-  key=$PART/$VOLUME_UUID/$SUBVOLUME
-  if [[ ! ${AT[$key]-} ]]; then
-    AT[$key]=${M_AT[MOUNT]} TYPE[$key]=${M_TYPE[MOUNT]} DEVICE[$key]=/dev/$NODE_NAME VOLUMES[$key]=$VOLUME
-  fi
+  remember
   js "$REL"
-  PATHS[$key]=${PATHS[$key]:+${PATHS[$key]},}$REPLY
+  PATHS[$KEY]=${PATHS[$KEY]:+${PATHS[$KEY]},}$REPLY
 done
+find_others "$orig"
 
 # What is seen of a file system, for a refusal.
 seen() { echo "${1:-no file system} ${2:-}${3:+ labelled $3}, $(($4 / 2048)) MiB from sector $5"; }
-out=
-for key in "${!AT[@]}"; do
+# PAIR = the file system $1 with its twin on the recovery disk. Status 1 with WHY when that has none.
+pair() {
+  local key=$1 n volume_uuid subvolume rec_node rec_start rec_sectors rec_type rec_uuid rec_label orig_sectors names= found= id name more l a until=$deadline
   IFS=/ read -r n volume_uuid subvolume <<<"$key"
   LINK=$rec_link
   ((n == 0)) || LINK+=-part$n
-  while node_of "$rec" "$n" && [[ ! -b $NODE || ! $LINK -ef $NODE ]] && ((SECONDS < deadline)); do sleep 0.3; done
-  [[ -b $NODE ]] || refuse LayoutMismatch "the recovery disk has no partition $n, where the original has ${AT[$key]}"
+  # What is only to be compared may well be missing.
+  [[ ${PATHS[$key]-} || until -lt SECONDS+3 ]] || until=$((SECONDS + 3))
+  while node_of "$rec" "$n" && [[ ! -b $NODE || ! $LINK -ef $NODE ]] && ((SECONDS < until)); do sleep 0.3; done
+  if [[ ! -b $NODE ]]; then
+    why LayoutMismatch "the recovery disk has no partition $n, where the original has ${AT[$key]}"
+    return
+  fi
   [[ $LINK -ef $NODE ]] || own_link "${IN[recoverySerial]:-without-serial-recovery}-part$n" "$NODE"
   rec_node=$NODE rec_start=$START rec_sectors=$SECTORS
   probe "$NODE"
@@ -99,22 +109,27 @@ for key in "${!AT[@]}"; do
   orig_sectors=$SECTORS
   probe "${DEVICE[$key]}"
   if [[ $volume_uuid ]]; then
-    [[ $rec_type == LVM2_member ]] || refuse LayoutMismatch \
-      "partition $n: the original's is a physical volume of LVM, the recovery disk's is ${rec_type:-no file system}"
+    if [[ $rec_type != LVM2_member ]]; then
+      why LayoutMismatch "partition $n: the original's is a physical volume of LVM, the recovery disk's is ${rec_type:-no file system}"
+      return
+    fi
     # By the volume's own id: name and id of the group are the run's once the copy was mounted.
-    names= found=
     while read -r id name; do
       names+=" $name"
       [[ $id != "$volume_uuid" ]] || found=1
     done < <(lvm_on "$rec_node" lvs --noheadings -o lv_uuid,lv_name)
-    [[ $found ]] || refuse LayoutMismatch \
-      "partition $n: the original's at ${AT[$key]} is the logical volume ${VOLUMES[$key]} ($volume_uuid), and the recovery disk has${names:- no logical volume}, none of them with that id"
+    if [[ ! $found ]]; then
+      why LayoutMismatch "partition $n: the original's at ${AT[$key]} is the logical volume ${VOLUMES[$key]} ($volume_uuid), and the recovery disk has${names:- no logical volume}, none of them with that id"
+      return
+    fi
   else
     own_fsid "$n"
     # Sizes are shown and not compared: between snapshot A and B partition and file system may have been grown.
-    [[ $rec_start == "$START" && $rec_type == "${TYPE[$key]}" && $rec_uuid &&
-      ($rec_uuid == "$FS_UUID" || ($rec_type == btrfs && $rec_uuid == "$OWN_FSID")) ]] || refuse LayoutMismatch \
-      "partition $n: the original's at ${AT[$key]} is $(seen "${TYPE[$key]}" "$FS_UUID" "$FS_LABEL" "$orig_sectors" "$START"), the recovery disk's is $(seen "$rec_type" "$rec_uuid" "$rec_label" "$rec_sectors" "$rec_start")"
+    if [[ $rec_start != "$START" || $rec_type != "${TYPE[$key]}" || ! $rec_uuid ||
+      ! ($rec_uuid == "$FS_UUID" || ($rec_type == btrfs && $rec_uuid == "$OWN_FSID")) ]]; then
+      why LayoutMismatch "partition $n: the original's at ${AT[$key]} is $(seen "${TYPE[$key]}" "$FS_UUID" "$FS_LABEL" "$orig_sectors" "$START"), the recovery disk's is $(seen "$rec_type" "$rec_uuid" "$rec_label" "$rec_sectors" "$rec_start")"
+      return
+    fi
   fi
   js "$LINK" && l=$REPLY
   js "${AT[$key]}" && a=$REPLY
@@ -124,8 +139,22 @@ for key in "${!AT[@]}"; do
     js "/${subvolume#/}"
     more+=",\"subvolume\":$REPLY"
   fi
-  out+=${out:+,}"{\"partition\":$n,\"fsType\":\"${TYPE[$key]}\",\"fsUuid\":\"$FS_UUID\"$more,\"recoveryDevice\":$l,\"originalMount\":$a,\"paths\":[${PATHS[$key]}]}"
+  PAIR="{\"partition\":$n,\"fsType\":\"${TYPE[$key]}\",\"fsUuid\":\"$FS_UUID\"$more,\"recoveryDevice\":$l,\"originalMount\":$a,\"paths\":[${PATHS[$key]-}]}"
+}
+out= others=
+for key in "${!AT[@]}"; do
+  if pair "$key"; then
+    if [[ ${PATHS[$key]-} ]]; then out+=${out:+,}$PAIR; else others+=${others:+,}$PAIR; fi
+  else
+    [[ ! ${PATHS[$key]-} ]] || refuse "$WHY_CODE" "$WHY"
+    unseen "$WHY"
+  fi
 done
+name_the_rest "$rec"
+# For `mount`, beside what it is asked for.
+mkdir -p "$RUN_DIR"
+echo "{\"others\":[$others],\"notCompared\":[$UNSEEN]}" >"$RUN_DIR/others.$$" && mv -T "$RUN_DIR/others.$$" "$RUN_DIR/others" ||
+  fail GuestError "cannot write to $RUN_DIR"
 js "$orig_link" && o=$REPLY
 js "$rec_link" && r=$REPLY
 answer "{\"bootId\":\"$BOOT\",\"originalDevice\":$o,\"recoveryDevice\":$r,\"fileSystems\":[$out]}"

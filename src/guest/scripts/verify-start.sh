@@ -15,6 +15,7 @@ for m in "$RUN_DIR/copy/m"*; do
   cp -- "$m/from" "$m/to" "$m/home" "$m/paths" "$m/kept" "$m/flags-set" "$m/relabelled" "$DIR/${m##*/}"
   [[ ! -e $m/only ]] || cp -- "$m/only" "$DIR/${m##*/}"
 done
+beside_the_copy
 
 # What must be read: `check` (names, for the attributes of B; of these `check-live` are live, too), `hash` ("side, size, blocks, name").
 AWK_SELECT='
@@ -188,7 +189,7 @@ verify_job() {
   residue_json
   residue=$REPLY
   report=
-  ! keep_report "$DIR"/m*/left || report_json
+  ! keep_report "$DIR"/[mo]*/left "$DIR/unseen" || report_json
   printf '{"filesSelected":%d,"bytesSelected":%d,"filesCopied":%d,"bytesCopied":%d,"filesKeptLive":%d,"bytesKeptLive":%d,"verified":%s,"xattrsCompared":%s,"digest":"%s","mismatches":[%s],"mismatchCount":%d,"aside":[%s],"notBroughtBack":%s%s%s,"verdicts":{%s}}\n' \
     "$SELECTED" "$SELECTED_BYTES" "$copied" "$bytes" "$KEPT" "$KEPT_BYTES" "$ok" "$XATTRS" "$digest" "$SHOWN" "$WRONG" "$ASIDES" "$residue" "$report" "$open" \
     "$(awk '{ f[$1] += $2; b[$1] += $3 } END { for (v in f) { printf "%s\"%s\":{\"entries\":%.0f,\"bytes\":%.0f}", c, v, f[v], b[v]; c = "," } }' "$RUN_DIR"/copy/m*/totals)" >"$DIR/verdict"

@@ -23,6 +23,10 @@ export interface Layout {
   readonly mountOptions: string;
   /** Of the mount by hand that does not replay the journal; undefined where there is none. */
   readonly withoutReplay?: string;
+  /** Something that B has on another file system of the disk, which is mounted at /srv/ID-other. */
+  readonly besideB?: string;
+  /** What of the recovery disk cannot be compared. */
+  readonly notCompared?: readonly string[];
   /** What `mount` says of a copy that was cut while mounted, where that cannot be mounted. */
   readonly refusedDirty?: string;
 }
@@ -50,6 +54,7 @@ const LAYOUTS: readonly Layout[] = [
     make: `printf 'size=16M\\n,,L\\n' | sfdisk -q -X gpt $disk; ${part(2)}; mkfs.xfs -q $disk-part2`,
     open: part(2),
     fs: '$disk-part2',
+    notCompared: ['partition 1 of the recovery disk has no file system that is known'],
     withoutReplay: 'nouuid,norecovery',
   },
   {
@@ -58,11 +63,14 @@ const LAYOUTS: readonly Layout[] = [
     fsType: 'ext4',
     partition: 1,
     make: `echo ',,V' | sfdisk -q -X gpt $disk; ${part(1)}; pvcreate -q $disk-part1; vgcreate -q shop-data $disk-part1
-      lvcreate -q -y -n the_other -l 10%VG shop-data; lvcreate -q -y -n up-loads -l 60%VG shop-data; mkfs.ext4 -q /dev/shop-data/up-loads`,
-    open: `${part(1)}; vgchange -q -ay shop-data`,
-    close: 'vgchange -q -an shop-data',
+      lvcreate -q -y -n the_other -l 10%VG shop-data; lvcreate -q -y -n up-loads -l 60%VG shop-data; lvcreate -q -y -n spare -l 5%VG shop-data
+      mkfs.ext4 -q /dev/shop-data/up-loads; mkfs.ext4 -q /dev/shop-data/the_other`,
+    open: `${part(1)}; vgchange -q -ay shop-data; mkdir -p /srv/lvm-other; mount /dev/shop-data/the_other /srv/lvm-other`,
+    close: 'umount /srv/lvm-other; vgchange -q -an shop-data',
     fs: '/dev/shop-data/up-loads',
     mountOptions: '',
+    besideB: 'echo "of B" >/srv/lvm-other/new',
+    notCompared: ['partition 1 of the recovery disk has the logical volume spare, which the guest has not mounted'],
   },
   {
     ...plain,
@@ -81,10 +89,12 @@ const LAYOUTS: readonly Layout[] = [
     fsType: 'btrfs',
     partition: 1,
     make: `echo ',,L' | sfdisk -q -X gpt $disk; ${part(1)}; mkfs.btrfs -q $disk-part1
-      mkdir -p /run/top; mount $disk-part1 /run/top; btrfs -q subvolume create /run/top/@files; echo top >/run/top/top; umount /run/top`,
+      mkdir -p /run/top; mount $disk-part1 /run/top; btrfs -q subvolume create /run/top/@files
+      btrfs -q subvolume create /run/top/@files/inside; btrfs -q subvolume create /run/top/@spare; echo top >/run/top/top; umount /run/top`,
     open: part(1),
     fs: '$disk-part1',
     mountOptions: '-o subvol=@files',
+    notCompared: ['partition 1 has 3 subvolumes of Btrfs, such as /@spare, which the guest has not mounted'],
     refusedDirty: 'refused UnsupportedLayout',
   },
 ];

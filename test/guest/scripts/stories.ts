@@ -66,7 +66,10 @@ export function stories(layouts: readonly Layout[]): { guest: Guest } {
     );
     await guest.sh('sync');
     await cut('a');
-    await each((layout) => `cd ${placeOf(layout).root}${treeB('made')}\nrm -r ${CUTS.join(' ')}${copies}`);
+    await each(
+      (layout) =>
+        `cd ${placeOf(layout).root}${treeB('made')}\nrm -r ${CUTS.join(' ')}${copies}\n${layout.besideB ?? ''}`,
+    );
     await guest.sh('sync');
     await each((layout) => `cd ${placeOf(layout).root}${CUTS.map(fsynced).join('')}`);
     await cut('dirty');
@@ -137,11 +140,11 @@ export function stories(layouts: readonly Layout[]): { guest: Guest } {
       expect(await guest.ended(run, 'copy')).toMatchObject({ state: 'done' });
       await guest.ok('verify-start', { run });
       expect(await guest.ended(run, 'verify')).toMatchObject({ state: 'done' });
-      expect(await guest.ok('verify-result', { run })).toMatchObject({
-        verified: true,
-        mismatches: [],
-        filesKeptLive: 0,
-      });
+      const verdict = await guest.ok('verify-result', { run });
+      expect(verdict).toMatchObject({ verified: true, mismatches: [], filesKeptLive: 0 });
+      expect(verdict.notBroughtBack?.notCompared).toEqual(layout.notCompared);
+      const beside = verdict.notBroughtBack?.folders.filter(({ folder }) => folder.startsWith(`${root}-other`));
+      expect(beside).toEqual(layout.besideB === undefined ? [] : [{ folder: `${root}-other`, entries: 1, bytes: 5 }]);
       // In a shell of their own, for the folder each changes to.
       const [b = '', live = '', rest] = (
         await guest.sh(
@@ -151,7 +154,7 @@ export function stories(layouts: readonly Layout[]): { guest: Guest } {
       expect(b).toContain('fsynced-5');
       expect(live.replace(/^.*gone.*\n/gm, '')).toBe(b);
       expect(rest).toBe('outside\ngone in B\n');
-      expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 1 });
+      expect(await guest.ok('unmount', { run })).toEqual({ unmounted: layout.besideB === undefined ? 1 : 2 });
       if (cut === 'clean') expect(await guest.ok('unmount', { run })).toEqual({ unmounted: 0 });
       // Nothing of the copy is in use, so that it can be detached, and the original is as it was.
       expect(await guest.sh('{ dmsetup ls; cat /proc/self/mountinfo; } | grep -c ecs.rollback || true')).toBe('0\n');

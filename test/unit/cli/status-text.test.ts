@@ -119,7 +119,6 @@ describe('an ended run', () => {
       digest: 'x',
       mismatches: [],
       notBroughtBack: {
-        complete: true,
         entries: 9,
         bytes: 3072,
         folders: Array.from({ length: 6 }, (_, i) => ({ folder: `/data/${i}`, entries: 1, bytes: 512 })),
@@ -140,12 +139,17 @@ describe('an ended run', () => {
     expect(shown).not.toContain('Cancel now');
   });
 
-  it('says when what is missing is not known, and when nothing is', () => {
+  it('says what of B was not compared, when nothing is missing, and when the report is not kept', () => {
     const of = (notBroughtBack: NotBroughtBack) =>
       text(endedView({ result: sampleResult({ receipt: { ...RECEIPT, notBroughtBack } }) }));
     const none = { entries: 0, bytes: 0, folders: [] };
-    expect(of({ ...none, complete: true })).toContain('Not brought back: nothing, all that B has is live');
-    expect(of({ ...none, complete: false })).toContain('Not brought back: not known');
+    expect(of(none)).toContain('Not brought back: nothing, all that B has is live\nPath by path: not kept');
+    const notCompared = ['/data/x: comparing took longer than 300 s', 'partition 3 of the recovery disk is swap space'];
+    const lines = notCompared.map((what) => `  not compared: ${what}\n`).join('');
+    expect(of({ ...none, notCompared })).toContain(`nothing, all that was compared is live\n${lines}`);
+    expect(of({ entries: 1, bytes: 5, folders: [{ folder: '/data', entries: 1, bytes: 5 }], notCompared })).toContain(
+      `Not brought back, and in B only: 1 path, 5 B\n  1 path, 5 B in /data\n${lines}`,
+    );
   });
 
   it('whose copy differs says so loudly', () => {

@@ -67,6 +67,7 @@ describe('guestScript', () => {
               'protected',
               'attributes',
               'names',
+              'others',
               'kept',
               'residue',
               'asides',

@@ -8,7 +8,7 @@ const text = (name: string): string =>
     .replaceAll(/'[^'\n]*'/g, "''");
 
 const USED =
-  'lib disks find-device mount group copy-start copy-engine plan copy-status verify-start verify-result unmount job tree flags protected attributes open-files rate kept residue put-list'
+  'lib disks others find-device mount group copy-start copy-engine plan copy-status verify-start verify-result unmount job tree flags protected attributes open-files rate kept residue put-list'
     .split(' ')
     .map(text)
     .join('\n');

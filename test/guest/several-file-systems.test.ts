@@ -1,0 +1,108 @@
+/**
+ * A disk with more on it than what is brought back from: all of it is compared before the recovery disk is released, or named.
+ * On loop devices, which need root; without root in an emulated guest, slowly.
+ */
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import type { CopyStartInput, FindDeviceInput, MountResult } from '../../src/guest/scripts.ts';
+import { whyNoLoopDevices } from '../support/loop-devices.ts';
+import { bootGuest, type Guest, serialOf } from './scripts/guest.ts';
+
+const SIZE = 400 * 1024 ** 2;
+const [ORIGINAL, RECOVERY] = ['d-severaloriginal001', 'd-severalrecovery001'] as const;
+const RUN = 'run-several';
+const link = (diskId: string) => `/dev/disk/by-id/virtio-${serialOf(diskId)}`;
+const part = (n: number) => `${link(ORIGINAL)}-part${n}`;
+/** The folders, by the number of the partition that is mounted there. */
+const MOUNTED = [1, 2, 3];
+const place = (n: number) => `/srv/several/${n}`;
+const mountAll = `for n in ${MOUNTED.join(' ')}; do
+  until [ -b ${link(ORIGINAL)}-part$n ]; do sleep 0.1; done
+  mkdir -p /srv/several/$n; mount ${link(ORIGINAL)}-part$n /srv/several/$n; done`;
+
+let guest: Guest;
+
+const finding = (paths: readonly string[]): FindDeviceInput => ({
+  run: RUN,
+  originalSerial: serialOf(ORIGINAL),
+  originalSizeBytes: SIZE,
+  recoverySerial: serialOf(RECOVERY),
+  recoverySizeBytes: SIZE,
+  waitSeconds: 20,
+  paths,
+});
+
+const find = (paths: readonly string[]) => guest.ok('find-device', finding(paths));
+
+beforeAll(async () => {
+  guest = await bootGuest(whyNoLoopDevices() === undefined ? 'loop' : 'vm');
+  await guest.plane.createDisk(ORIGINAL, SIZE);
+  await guest.attach(ORIGINAL);
+  const parts = ['40M,L', '40M,L', '40M,L', '40M,L', '20M,S', ',L'].map((each) => `,${each}\\n`).join('');
+  await guest.sh(`until [ -b ${link(ORIGINAL)} ]; do sleep 0.1; done
+    printf '${parts}' | sfdisk -q -X gpt ${link(ORIGINAL)}; udevadm settle; until [ -b ${part(6)} ]; do sleep 0.1; done
+    for n in 1 2 3 4; do mkfs.ext4 -q ${link(ORIGINAL)}-part$n; done; mkswap ${part(5)}
+    ${mountAll}
+    for n in ${MOUNTED.join(' ')}; do mkdir /srv/several/$n/dir; echo A >/srv/several/$n/dir/as-in-a; done; sync`);
+  await guest.plane.snapshotDisks([{ diskId: ORIGINAL, snapshotId: 's-several-a' }]);
+  await guest.sh(`cd /srv/several; for n in ${MOUNTED.join(' ')}; do echo "of B" >$n/dir/new-$n; done; sync`);
+  await guest.plane.snapshotDisks([{ diskId: ORIGINAL, snapshotId: 's-several-b' }]);
+  await guest.sh('umount /srv/several/*');
+  await guest.detach(ORIGINAL);
+  await guest.plane.resetDisk(ORIGINAL, 's-several-a', SIZE);
+  await guest.attach(ORIGINAL);
+  // One is mounted twice, and one cannot be written to: they are compared all the same, and once.
+  await guest.sh(`${mountAll}
+    mkdir -p /srv/several-bind; mount --bind ${place(2)}/dir /srv/several-bind; mount -o remount,ro ${place(3)}`);
+  await guest.plane.createDisk(RECOVERY, SIZE, 's-several-b');
+  await guest.attach(RECOVERY);
+}, 240_000);
+
+afterAll(() => guest?.close());
+afterEach(async () => {
+  await guest.run('unmount', { run: RUN });
+  await guest.ok('discard', { run: RUN, dryRun: false });
+});
+
+async function copyAndVerify(mounts: MountResult['mounts'], over: Partial<CopyStartInput> = {}) {
+  await guest.startCopy({ run: RUN, mounts, conflictPolicy: 'newer-wins', ...over });
+  expect(await guest.ended(RUN, 'copy')).toMatchObject({ state: 'done' });
+  await guest.ok('verify-start', { run: RUN });
+  expect(await guest.ended(RUN, 'verify')).toMatchObject({ state: 'done' });
+  return guest.ok('verify-result', { run: RUN });
+}
+
+it('is compared where nothing was selected, and named where it cannot be', async () => {
+  const { fileSystems } = await find([`${place(1)}/dir`]);
+  expect(fileSystems).toMatchObject([{ partition: 1, originalMount: place(1), paths: ['dir'] }]);
+  const { mounts } = await guest.ok('mount', { run: RUN, fileSystems });
+  expect(mounts).toMatchObject([{ partition: 1 }]);
+  // Twice is fine.
+  expect(await find([`${place(1)}/dir`])).toMatchObject({ fileSystems });
+  expect(await guest.ok('mount', { run: RUN, fileSystems })).toEqual({ mounts });
+  const all = (await guest.sh(`findmnt -rno TARGET,OPTIONS | grep ^/run/ecs-rollback/ | sort`)).trim().split('\n');
+  expect(all.map((line) => line.split(' ')[0])).toEqual([1, 2, 3].map((n) => `/run/ecs-rollback/${RUN}/mnt/p${n}`));
+  for (const line of all) expect(line).toMatch(/ ro,nosuid,nodev,noexec/);
+
+  const verdict = await copyAndVerify(mounts);
+  expect(verdict).toMatchObject({ verified: true, filesSelected: 2, filesCopied: 1 });
+  expect(verdict.notBroughtBack).toEqual({
+    entries: 2,
+    bytes: 10,
+    folders: expect.arrayContaining([2, 3].map((n) => ({ folder: `${place(n)}/dir`, entries: 1, bytes: 5 }))),
+    notCompared: [
+      'partition 4 of the recovery disk has ext4, which the guest has not mounted',
+      'partition 5 of the recovery disk is swap space',
+      'partition 6 of the recovery disk has no file system that is known',
+    ],
+  });
+  expect(await guest.sh(`cat ${place(1)}/dir/new-1; ls ${place(2)}/dir ${place(3)}/dir | grep new || true`)).toBe(
+    'of B\n',
+  );
+  const { entries } = await guest.ok('report', { run: RUN, page: 1, actions: ['left'] });
+  expect(entries.map(({ verdict, path }) => `${verdict} ${path}`)).toEqual([
+    ...[2, 3].map((n) => `only-in-B ${place(n)}/dir/new-${n}`),
+    ...(verdict.notBroughtBack?.notCompared ?? []).map((sentence) => `not-compared ${sentence}`),
+  ]);
+  expect(await guest.ok('unmount', { run: RUN })).toEqual({ unmounted: 3 });
+  expect(await guest.sh('grep -c /run/ecs-rollback/ /proc/self/mountinfo || true')).toBe('0\n');
+});
