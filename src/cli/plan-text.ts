@@ -1,7 +1,7 @@
 /** A plan as text: what would happen, what leaves the disk, what comes back, and what is in the way. */
 import type { ApprovalPolicy } from '../contract/operator.ts';
 import type { RollbackInput, RollbackPlan, SyncInput } from '../contract/rollback.ts';
-import { STEP_TITLES, type SyncSelection } from '../contract/rollback.ts';
+import { pathsInWords, STEP_TITLES, type SyncSelection } from '../contract/rollback.ts';
 import { formatDuration } from './durations.ts';
 import { oneLine, plainPunctuation, type Style } from './terminal.ts';
 
@@ -123,13 +123,13 @@ function broughtBack(input: RollbackInput | SyncInput): string {
     'take-b': 'replacing what is live',
     both: 'as newer-wins, and the copy beside a live file that has changed, too',
   }[input.sync.conflictPolicy];
-  const { paths, include, exclude, conflictPolicy } = input.sync;
+  const { include, exclude, conflictPolicy } = input.sync;
   const only = include === undefined ? '' : ` only ${include.map(oneLine).join(', ')}`;
   const without = exclude === undefined ? '' : ` without ${exclude.map(oneLine).join(', ')}`;
   const open = input.sync.openFiles === 'refuse' ? '; refused while a process writes to them' : '';
   const slow = input.sync.throttle === undefined ? '' : `; ${throttleText(input.sync.throttle)}`;
   const gone = input.sync.delete === true ? '; DELETES what was deleted from A to B' : '';
-  return `${paths.map(oneLine).join(', ')}${only}${without} (${conflictPolicy}: ${rule}${gone}${open}${slow})`;
+  return `${oneLine(pathsInWords(input.sync))}${only}${without} (${conflictPolicy}: ${rule}${gone}${open}${slow})`;
 }
 
 function powerAtEnd(input: RollbackInput, plan: RollbackPlan): string {

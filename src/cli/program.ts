@@ -393,7 +393,10 @@ function syncFlags(command: Command): Command {
       '--open-files <what>',
       'when a process writes to a selected live file as the copy begins: warn (default), refuse or ignore',
     )
-    .option('--since-a', 'of the paths only what is new or has changed from A to B, whatever the policy')
+    .option(
+      '--since-a',
+      'only what is new or has changed from A to B, whatever the policy; without --path, of all of the disk',
+    )
     .option(
       '--delete',
       'delete below the paths what was deleted from A to B, unless it has changed since the reset; shows it first, and waits for `resolve`',

@@ -256,7 +256,7 @@ export function requireAnswer(flags: WaitFlags, canPrompt: boolean, why: string)
 
 function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): string[] {
   const faults: string[] = [];
-  const broughtBack = flags.path !== undefined || base.sync !== undefined;
+  const broughtBack = flags.path !== undefined || flags.sinceA === true || base.sync !== undefined;
   const aboutTheCopy = {
     '--conflict': flags.conflict,
     '--choose': flags.choose,
@@ -268,7 +268,6 @@ function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): st
     '--io-class': flags.ioClass,
     '--open-files': flags.openFiles,
     '--without-serial': flags.withoutSerial,
-    '--since-a': flags.sinceA,
   };
   for (const [flag, value] of Object.entries(aboutTheCopy)) {
     if (value === undefined || broughtBack) continue;
@@ -286,8 +285,9 @@ function contradictions(flags: RequestFlags, base: Partial<RollbackRequest>): st
     );
   }
   if (broughtBack && (flags.power ?? base.powerAfter) === 'stopped') {
+    const what = flags.path === undefined && flags.sinceA === true ? '--since-a' : '--path';
     faults.push(
-      '--power: "stopped" contradicts --path, since bringing data back needs a running instance: use --power as-found or running, or leave out --path',
+      `--power: "stopped" contradicts ${what}, since bringing data back needs a running instance: use --power as-found or running, or leave out ${what}`,
     );
   }
   const mode = flags.mode ?? base.snapshotMode ?? 'cold';

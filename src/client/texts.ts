@@ -1,6 +1,6 @@
 /** What a run shows of itself in the Temporal UI from its start, and the command that makes a server ready for runs. */
 import { SEARCH_ATTRIBUTES } from '../contract/messages.ts';
-import type { RollbackInput, SyncInput } from '../contract/rollback.ts';
+import { pathsInWords, type RollbackInput, type SyncInput } from '../contract/rollback.ts';
 
 /** The UI and `temporal workflow list` refuse longer summaries. */
 const STATIC_SUMMARY_BYTES = 200;
@@ -13,8 +13,7 @@ export function searchAttributeCommand(server: { address: string; namespace: str
 
 /** At most 200 bytes: what the list of the Temporal UI shows of a run. */
 export function summaryLine(kind: 'rollback' | 'sync', input: RollbackInput | SyncInput): string {
-  const paths = input.sync?.paths ?? [];
-  const back = paths.length === 0 ? '' : `bring back ${paths.join(', ')}`;
+  const back = input.sync === undefined ? '' : `bring back ${pathsInWords(input.sync)}`;
   const what =
     kind === 'sync'
       ? `Sync ${input.diskId} from ${input.snapshotId}: ${back}`
@@ -46,6 +45,7 @@ export function detailsMarkdown(kind: 'rollback' | 'sync', input: RollbackInput 
   }
   if (input.sync !== undefined) {
     lines.push(`- bring back (${input.sync.conflictPolicy}):`);
+    if (input.sync.paths.length === 0) lines.push(`  - ${pathsInWords(input.sync)}`);
     for (const path of input.sync.paths.slice(0, 20)) lines.push(`  - \`${path.replaceAll('`', "'")}\``);
     if (input.sync.paths.length > 20) lines.push(`  - … and ${input.sync.paths.length - 20} more`);
   }

@@ -50,10 +50,9 @@ export const guestPathSchema = z
     'has a part that is no name on Windows',
   );
 
-export const selectedPathsSchema = z
-  .array(guestPathSchema)
-  .min(1, 'is empty: name at least one path to bring back')
-  .max(200);
+const NO_PATH = 'is empty: name at least one path to bring back';
+const pathsSchema = z.array(guestPathSchema).max(200);
+export const selectedPathsSchema = pathsSchema.min(1, NO_PATH);
 
 /** As `find` matches (fnmatch): `*` takes slashes, too. See docs/copy.md. */
 const patternSchema = z
@@ -71,9 +70,9 @@ const patternsSchema = z.array(patternSchema).min(1, 'is empty').max(50);
 /** It is in the history as often as the plan is made, and once more. */
 export const MOST_LIST_CHARACTERS = 131_072;
 
-export const syncSelectionSchema = z.strictObject({
-  /** What to bring back, as the guest sees it. Directories are taken whole. */
-  paths: selectedPathsSchema,
+const selectionSchema = z.strictObject({
+  /** What to bring back, as the guest sees it. Directories are taken whole. With `sinceA` it may be empty: all of the disk. */
+  paths: pathsSchema.default([]),
   /** Wait with the copy mounted until somebody says what of `paths` to bring back. */
   choose: z.boolean().optional(),
   /**
@@ -123,7 +122,15 @@ export const syncSelectionSchema = z.strictObject({
   /** When a process writes to a selected live file as the copy begins. Absent: `warn`. */
   openFiles: z.enum(['warn', 'refuse', 'ignore']).optional(),
 });
+export const syncSelectionSchema = selectionSchema.refine(({ paths, sinceA }) => paths.length > 0 || sinceA === true, {
+  path: ['paths'],
+  message: NO_PATH,
+});
 export type SyncSelection = z.infer<typeof syncSelectionSchema>;
+
+/** What is to be brought back, in words. */
+export const pathsInWords = ({ paths }: { readonly paths: readonly string[] }): string =>
+  paths.length === 0 ? 'everything that has changed since A' : paths.join(', ');
 
 /**
  * - `ask`: wait for a person's decision (`resolve`), for as long as it takes.

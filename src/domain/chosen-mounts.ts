@@ -20,10 +20,14 @@ export const notOffered = (chosen: readonly string[], offered: readonly string[]
 /** The mounts on which something was chosen, each with the chosen paths, relative to its mount point. */
 export function chosenMounts<M extends Mounted>(mounts: readonly M[], chosen: readonly string[]): M[] {
   const absolute = (mount: M, path: string) => plain(`${mount.originalMount}/${path}`);
+  // One may be mounted below another.
+  const nearest = mounts.toSorted((a, b) => b.originalMount.length - a.originalMount.length);
+  const mountOf = (path: string) =>
+    nearest.find((mount) => mount.paths.some((offer) => isWithin(path, absolute(mount, offer))));
   return mounts.flatMap((mount) => {
     const paths = chosen
       .map(plain)
-      .filter((path) => mount.paths.some((offer) => isWithin(path, absolute(mount, offer))))
+      .filter((path) => mountOf(path) === mount)
       .map((path) => path.slice(plain(mount.originalMount).length).replace(/^\//, ''));
     return paths.length === 0 ? [] : [{ ...mount, paths }];
   });

@@ -36,7 +36,7 @@ export interface FindDeviceInput extends RunRef {
    * size that has none, the recovery disk among the new ones.
    */
   readonly disksBefore?: readonly string[];
-  /** What is to be brought back; decides which file systems are needed. */
+  /** What is to be brought back; decides which file systems are needed. None: all that the guest has mounted writable. */
   readonly paths: readonly string[];
 }
 export interface FileSystemPair {

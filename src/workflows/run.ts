@@ -36,6 +36,7 @@ import {
   type LedgerEntry,
   type OpenFiles,
   type Outcome,
+  pathsInWords,
   type Phase,
   type PlanFinding,
   type RollbackInput,
@@ -287,7 +288,7 @@ export class Run {
 
   /** What was or will be brought back, in words. */
   get broughtBack(): string {
-    return (this.chosen?.paths ?? this.input.sync?.paths ?? []).join(', ');
+    return pathsInWords(this.chosen ?? this.input.sync ?? { paths: [] });
   }
 
   skipped(id: StepId, detail: string): void {

@@ -33,7 +33,7 @@ export async function awaitSelection(
   selection: SyncSelection,
   mounts: Mounts,
 ): Promise<SyncSelection> {
-  const { paths } = selection;
+  const paths = selection.paths.length > 0 ? selection.paths : mounts.map(({ originalMount }) => originalMount);
   let choice: Choice | undefined;
   let taken = 0;
   const mustWait = () => refuseUnless(choice === undefined, 'the run is not waiting for a selection');

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { syncWorkflowId } from '../../src/contract/ids.ts';
+import { rollbackWorkflowId, syncWorkflowId } from '../../src/contract/ids.ts';
 import type { RunStatus } from '../../src/contract/rollback.ts';
 import type { LookResult } from '../../src/contract/selection.ts';
 import { violations } from '../support/invariants.ts';
@@ -172,6 +172,42 @@ it('brings what a file lists back below another folder, between hooks, and touch
   const elsewhere = await stage.starter([...sync, '--path', '/data/app', '--into', '/srv/from-b', '-o', 'json']);
   expect(elsewhere.exitCode).not.toBe(0);
   expect(elsewhere.stdout).toContain('/srv/from-b is on the file system at /, and has to be on that of the paths');
+}, 240_000);
+
+it('brings back everything that has changed since A, and deletes what somebody has let go', async () => {
+  const newest = await stage.snapshot('newest');
+  await stage.guest.runFile('newer', { MARKER: marker });
+  const atB = await stage.guest.manifest();
+  const evidenceOf = await gather(stage);
+  const flags = ['--snapshot', newest, '--since-a', '--delete', '--yes', '-o', 'json'];
+  const ended = stage.starter(['start', ...stage.target, ...flags]);
+  const { waitingFor } = await eventually('the run to show what it would delete', async () => {
+    const status = await stage.temporal.workflow
+      .getHandle(rollbackWorkflowId(stage.diskId))
+      .query<RunStatus>('status')
+      .catch(() => undefined);
+    return status?.phase === 'needs-operator' ? status : undefined;
+  });
+  expect(waitingFor).toMatchObject({ step: 'copyBack', choices: ['delete', 'keep'], deletions: { entries: 2 } });
+  const gone = ['/data/other/05.log', '/data/uploads/deleted-later'];
+  const listed = (await say('report', stage.diskId, '--action', 'delete')) as { entries: Array<{ path: string }> };
+  expect(listed.entries.map(({ path }) => path)).toEqual(gone);
+  // As in A still.
+  expect(Object.keys(below(await stage.guest.manifest(), gone))).toHaveLength(2);
+  await say('resolve', stage.diskId, 'delete', '--reason', 'INC-42');
+
+  const end = await ended;
+  expect(end, end.stderr).toMatchObject({ exitCode: 0 });
+  const run = JSON.parse(end.stdout) as RunDocument;
+  expect(run.result).toMatchObject({
+    outcome: 'completed',
+    summary: expect.stringContaining('everything that has changed since A brought back and verified'),
+    receipt: { verified: true, notBroughtBack: { entries: 0 } },
+  });
+  const aside = run.result?.receipt?.aside?.map(({ folder }) => folder) ?? [];
+  expect(notBelow(await stage.guest.manifest(), aside)).toEqual(notBelow(atB, []));
+  expect(violations(await evidenceOf({ ...factsOf(run, end, newest), resets: 1, marker }))).toEqual([]);
+  await stage.keep('completed-after-deletions', run);
 }, 240_000);
 
 it('brings back from a disk that shows no serial, when asked to compare before and after the attach', async () => {

@@ -5,7 +5,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { CopyStartInput, FindDeviceInput, MountResult } from '../../src/guest/scripts.ts';
 import { whyNoLoopDevices } from '../support/loop-devices.ts';
-import { bootGuest, type Guest, serialOf } from './scripts/guest.ts';
+import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
 
 const SIZE = 400 * 1024 ** 2;
 const [ORIGINAL, RECOVERY] = ['d-severaloriginal001', 'd-severalrecovery001'] as const;
@@ -20,6 +20,7 @@ const mountAll = `for n in ${MOUNTED.join(' ')}; do
   mkdir -p /srv/several/$n; mount ${link(ORIGINAL)}-part$n /srv/several/$n; done`;
 
 let guest: Guest;
+let base: NonNullable<CopyStartInput['base']>;
 
 const finding = (paths: readonly string[]): FindDeviceInput => ({
   run: RUN,
@@ -42,7 +43,8 @@ beforeAll(async () => {
     printf '${parts}' | sfdisk -q -X gpt ${link(ORIGINAL)}; udevadm settle; until [ -b ${part(6)} ]; do sleep 0.1; done
     for n in 1 2 3 4; do mkfs.ext4 -q ${link(ORIGINAL)}-part$n; done; mkswap ${part(5)}
     ${mountAll}
-    for n in ${MOUNTED.join(' ')}; do mkdir /srv/several/$n/dir; echo A >/srv/several/$n/dir/as-in-a; done; sync`);
+    for n in ${MOUNTED.join(' ')}; do mkdir /srv/several/$n/dir; echo A >/srv/several/$n/dir/as-in-a; done
+    sleep 0.1; for n in ${MOUNTED.join(' ')}; do echo A >/srv/several/$n/newest-in-a; done; sync`);
   await guest.plane.snapshotDisks([{ diskId: ORIGINAL, snapshotId: 's-several-a' }]);
   await guest.sh(`cd /srv/several; for n in ${MOUNTED.join(' ')}; do echo "of B" >$n/dir/new-$n; done; sync`);
   await guest.plane.snapshotDisks([{ diskId: ORIGINAL, snapshotId: 's-several-b' }]);
@@ -53,6 +55,10 @@ beforeAll(async () => {
   // One is mounted twice, and one cannot be written to: they are compared all the same, and once.
   await guest.sh(`${mountAll}
     mkdir -p /srv/several-bind; mount --bind ${place(2)}/dir /srv/several-bind; mount -o remount,ro ${place(3)}`);
+  const [bootId = '', bootedAt = ''] = (
+    await guest.sh('sleep 0.1; cat /proc/sys/kernel/random/boot_id; date +%s.%N; sleep 0.1')
+  ).split('\n');
+  base = { bootId, bootedAt };
   await guest.plane.createDisk(RECOVERY, SIZE, 's-several-b');
   await guest.attach(RECOVERY);
 }, 240_000);
@@ -105,4 +111,47 @@ it('is compared where nothing was selected, and named where it cannot be', async
   ]);
   expect(await guest.ok('unmount', { run: RUN })).toEqual({ unmounted: 3 });
   expect(await guest.sh('grep -c /run/ecs-rollback/ /proc/self/mountinfo || true')).toBe('0\n');
+});
+
+it('is compared where something could have been chosen and was not', async () => {
+  const { fileSystems } = await find([`${place(1)}/dir`, `${place(2)}/dir`]);
+  const { mounts } = await guest.ok('mount', { run: RUN, fileSystems });
+  const chosen = mounts.filter(({ partition }) => partition === 1);
+  const verdict = await copyAndVerify(chosen);
+  expect(verdict).toMatchObject({ verified: true, filesSelected: 2 });
+  expect(verdict.notBroughtBack?.folders.map(({ folder }) => folder).toSorted()).toEqual(
+    [2, 3].map((n) => `${place(n)}/dir`),
+  );
+});
+
+it('is all brought back, what has changed since A, when no path is named', async () => {
+  const { fileSystems } = await find([]);
+  const { mounts } = await guest.ok('mount', { run: RUN, fileSystems });
+  expect(mounts.map(({ originalMount, paths }) => JSON.stringify([originalMount, paths])).toSorted()).toEqual(
+    [1, 2].map((n) => JSON.stringify([place(n), ['']])),
+  );
+  await guest.sh(`rm -f ${place(1)}/dir/new-1; echo live >${place(2)}/dir/as-in-a`);
+  const verdict = await copyAndVerify(mounts, { conflictPolicy: 'take-b', sinceA: true, base });
+  expect(verdict).toMatchObject({ verified: true, filesCopied: 2 });
+  expect(await guest.sh(`cat ${place(1)}/dir/new-1 ${place(2)}/dir/new-2 ${place(2)}/dir/as-in-a`)).toBe(
+    'of B\nof B\nlive\n',
+  );
+  // What cannot be written to is missed.
+  expect(verdict.notBroughtBack?.folders).toContainEqual({ folder: `${place(3)}/dir`, entries: 1, bytes: 5 });
+});
+
+it('is named when it has no twin, which only a path on it refuses', async () => {
+  await guest.sh(`mkfs.ext4 -q -F ${link(RECOVERY)}-part2`);
+  expect(codeOf(await guest.run('find-device', finding([place(2)])))).toBe('refused LayoutMismatch');
+  for (const paths of [[place(1)], []]) {
+    const { fileSystems } = await find(paths);
+    expect(fileSystems).toMatchObject([{ originalMount: place(1), paths: [''] }]);
+    await guest.ok('mount', { run: RUN, fileSystems });
+    expect(await guest.sh(`cat /run/ecs-rollback/${RUN}/not-compared`)).toMatch(
+      /^partition 2: the original's at \/srv\/several\/2 is ext4 \S+, 40 MiB from sector \d+, the recovery disk's is ext4/m,
+    );
+    await guest.ok('unmount', { run: RUN });
+  }
+  await guest.sh(`umount /srv/several-bind ${place(1)} ${place(2)}`);
+  expect(codeOf(await guest.run('find-device', finding([])))).toBe('refused NothingMounted');
 });

@@ -49,6 +49,43 @@ test('brings back what was chosen, at or below what it was started for, by the p
   expect(calls.indexOf('startCopy')).toBeGreaterThan(calls.indexOf('mountRecoveryDisk'));
 });
 
+test('offers all that is mounted where no path was named, for what has changed since A', async () => {
+  const all: RollbackRequest = { ...REQUEST, sync: { sinceA: true, choose: true } };
+  let found: unknown;
+  let copied: unknown;
+  const at = (originalMount: string, partition: number) => ({
+    partition,
+    fsType: 'ext4',
+    fsUuid: 'u',
+    recoveryDevice: '/dev/vdc',
+    recoveryMount: `/run/p${partition}`,
+    originalMount,
+    paths: [''],
+  });
+  const { result } = await runRollback(
+    env,
+    {
+      findRecoveryDevice: async ({ paths }) => {
+        found = paths;
+        return { bootId: 'b', originalDevice: '/dev/vdb', recoveryDevice: '/dev/vdc', fileSystems: [] };
+      },
+      mountRecoveryDisk: async () => ({ mounts: [at('/', 1), at('/data', 2)] }),
+      startCopy: async ({ mounts, sinceA }) => {
+        copied = { mounts: mounts.map(({ originalMount, paths }) => [originalMount, paths]), sinceA };
+        return { alreadyRunning: false };
+      },
+    },
+    all,
+    async (running) => {
+      expect(await waits(running)).toMatchObject({ waitingFor: { paths: ['/', '/data'] } });
+      await running.update(UPDATE.select, choice('/data/uploads'));
+    },
+  );
+  expect(found).toEqual([]);
+  expect(copied).toEqual({ mounts: [['/data', ['uploads']]], sinceA: true });
+  expect(result?.outcome).toBe('completed');
+});
+
 test('sends a list of paths into the guest before the copy, which gets its digest only', async () => {
   const sent: unknown[] = [];
   const filesFrom = { gzip: 'H4sIAAAA', entries: 2 };

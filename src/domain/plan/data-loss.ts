@@ -1,6 +1,6 @@
 /** What leaves the disk with the reset. */
 import type { Disk, Instance, Snapshot } from '../../cloud/types.ts';
-import type { PlanFinding, RollbackInput } from '../../contract/rollback.ts';
+import { pathsInWords, type PlanFinding, type RollbackInput } from '../../contract/rollback.ts';
 import { modeOf } from '../steps.ts';
 import { blocker, warning } from './findings.ts';
 import { isRunning, nameOfTarget, type Observed } from './observed.ts';
@@ -15,7 +15,7 @@ export function* checkDataLoss(input: RollbackInput, seen: Observed): Generator<
     `everything written to ${disk.id} since ${snapshot.createdAt} leaves the disk with the reset`,
     input.sync === undefined
       ? `${kept}; nothing is brought back in this run`
-      : `${input.sync.paths.join(', ')} will be brought back; ${kept}`,
+      : `${pathsInWords(input.sync)} will be brought back; ${kept}`,
   );
   if (modeOf(input, isRunning(seen)) === 'hot') {
     yield warning(

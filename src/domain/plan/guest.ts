@@ -18,6 +18,8 @@ const BY_HAND = 'roll back without paths and copy by hand';
 /** `needs`: what the run does in the guest; without any of it, a guest that cannot be asked is no blocker. */
 interface Needs {
   readonly sync: boolean;
+  /** Some are named. */
+  readonly paths: boolean;
   readonly freeze: boolean;
   readonly hooks: boolean;
 }
@@ -27,6 +29,7 @@ export function* checkGuestOfRollback(input: RollbackInput, seen: Observed): Gen
   if (instance === undefined) return;
   const needs = {
     sync: input.sync !== undefined,
+    paths: (input.sync?.paths ?? []).length > 0,
     freeze: input.freezeFileSystems && modeOf(input, isRunning(seen)) !== 'cold',
     // Of an instance that is stopped and stays so none is run.
     hooks: hasHooks(input) && (isRunning(seen) || input.powerAfter === 'running'),
@@ -39,7 +42,7 @@ export function* checkGuestOfRollback(input: RollbackInput, seen: Observed): Gen
 
 export function* checkGuestOfSync(input: SyncInput, seen: Observed): Generator<PlanFinding> {
   if (seen.instance === undefined) return;
-  yield* checkGuest(seen.instance, input, { sync: true, freeze: false, hooks: hasHooks(input) }, seen);
+  yield* checkGuest(seen.instance, input, { sync: true, paths: true, freeze: false, hooks: hasHooks(input) }, seen);
   yield* checkHooks(seen);
 }
 
@@ -120,7 +123,7 @@ function* notAsked(
     `${reason}, so its operating system, file systems, tools, free space and stacked devices were not checked`,
     'make sure that the disk is no part of LVM or RAID with other disks, or look in the guest first',
   );
-  if (needs.sync && seen.paths === undefined) {
+  if (needs.paths && seen.paths === undefined) {
     yield warning(
       'PathsNotChecked',
       'sync.paths',

@@ -65,8 +65,8 @@ read_disks
 read_mounts
 for i in "${!M_DEV[@]}"; do
   [[ ${M_AT[i]} != "$RUN_DIR/mnt/"* ]] && on_disk "$i" "$rec" || continue
-  for ((k = 0; k < IN[paths.#]; k++)); do
-    [[ ${IN[paths.$k]}/ != "${M_AT[i]%/}/"* ]] || refuse OriginalDisplaced \
+  for ((k = 0; k == 0 || k < IN[paths.#]; k++)); do
+    [[ ${IN[paths.$k]-${M_AT[i]}}/ != "${M_AT[i]%/}/"* ]] || refuse OriginalDisplaced \
       "the recovery disk's ${M_SRC[i]} is mounted at ${M_AT[i]}, in place of the original: what was written there since is on the recovery disk only; stop what writes there, save it, unmount it, mount the original there, then try again"
   done
   refuse RecoveryDiskMounted "the recovery disk's ${M_SRC[i]} is already mounted at ${M_AT[i]}: unmount it there first"
@@ -141,19 +141,21 @@ pair() {
   fi
   PAIR="{\"partition\":$n,\"fsType\":\"${TYPE[$key]}\",\"fsUuid\":\"$FS_UUID\"$more,\"recoveryDevice\":$l,\"originalMount\":$a,\"paths\":[${PATHS[$key]-}]}"
 }
-out= others=
+everything=false out= others=
+((IN[paths.#] > 0)) || everything=true
 for key in "${!AT[@]}"; do
   if pair "$key"; then
     if [[ ${PATHS[$key]-} ]]; then out+=${out:+,}$PAIR; else others+=${others:+,}$PAIR; fi
   else
-    [[ ! ${PATHS[$key]-} ]] || refuse "$WHY_CODE" "$WHY"
+    [[ ! ${PATHS[$key]-} || $everything == true ]] || refuse "$WHY_CODE" "$WHY"
     unseen "$WHY"
   fi
 done
+[[ $out ]] || refuse NothingMounted "the guest has nothing of the original disk mounted that can be written to and is on the recovery disk, too"
 name_the_rest "$rec"
 # For `mount`, beside what it is asked for.
 mkdir -p "$RUN_DIR"
-echo "{\"others\":[$others],\"notCompared\":[$UNSEEN]}" >"$RUN_DIR/others.$$" && mv -T "$RUN_DIR/others.$$" "$RUN_DIR/others" ||
+echo "{\"everything\":$everything,\"others\":[$others],\"notCompared\":[$UNSEEN]}" >"$RUN_DIR/others.$$" && mv -T "$RUN_DIR/others.$$" "$RUN_DIR/others" ||
   fail GuestError "cannot write to $RUN_DIR"
 js "$orig_link" && o=$REPLY
 js "$rec_link" && r=$REPLY

@@ -98,8 +98,9 @@ mount_pair() {
     link_on_way "$at" "$p"
     [[ ! $REPLY ]] || why PathThroughSymlink "$shown goes through a symbolic link on the recovery disk: ${REPLY#"$at"}" || return
     [[ -e $at/$p || -L $at/$p ]] || why PathNotFound "$shown is not in the snapshot: nothing of that name is on the recovery disk" || return
-    if [[ $type == btrfs && -d $at/$p && ! -L $at/$p ]]; then
-      # The copy stays within one subvolume: what lies in another must not be left out in silence.
+    if [[ $type == btrfs && ${IN[everything]-} != true && -d $at/$p && ! -L $at/$p ]]; then
+      # The copy stays within one subvolume: what lies in another must not be left out in silence. Where all of the disk is
+      # brought back, it is named as not compared.
       nested=$(find "$at/$p" -mindepth 1 -xdev -type d -inum 256 -print -quit)
       [[ ! $nested ]] || why UnsupportedLayout "${home%/}${nested#"$at"} is a Btrfs subvolume below $shown: name the paths beside it, or mount it and name it too" || return
     fi
@@ -117,6 +118,7 @@ mount_pair() {
   MOUNTED="{\"partition\":$n,\"fsType\":\"$type\",\"fsUuid\":\"${IN[$f.fsUuid]}\"$more,\"recoveryDevice\":$l,\"originalMount\":$o,\"paths\":[$paths],\"recoveryMount\":\"$at\"}"
   printf '%s\0' "$at" "$home" >>"$RUN_DIR/mounted.new"
 }
+J=$(<"$RUN_DIR/others") && json_value ''
 declare -A BTRFS=() SUBVOLUMES=()
 : >"$RUN_DIR/mounted.new"
 out=
@@ -125,7 +127,6 @@ for ((i = 0; i < IN[fileSystems.#]; i++)); do
   out+=${out:+,}$MOUNTED
 done
 # What `find-device` has found besides is mounted to be compared. No run fails for it.
-J=$(<"$RUN_DIR/others") && json_value ''
 {
   for ((i = 0; i < ${IN[notCompared.#]-0}; i++)); do enc "${IN[notCompared.$i]}" && echo "$REPLY"; done
   for ((i = 0; i < ${IN[others.#]-0}; i++)); do

@@ -66,9 +66,18 @@ describe('a rollback', () => {
       choose: true,
     });
     expect(rollbackInput({ ...good, path: ['/data'], sinceA: true }, asker).sync).toMatchObject({ sinceA: true });
-    expect(faults(() => syncInput({ ...good, path: ['/data'], sinceA: true }, asker))).toEqual([
-      '--since-a: "true" works within a rollback only: without a reset nothing tells what has changed since A',
-    ]);
+    // Of all of the disk.
+    expect(rollbackInput({ ...good, sinceA: true, delete: true }, asker).sync).toEqual({
+      paths: [],
+      conflictPolicy: 'newer-wins',
+      sinceA: true,
+      delete: true,
+    });
+    for (const path of [['/data'], undefined]) {
+      expect(faults(() => syncInput({ ...good, ...(path && { path }), sinceA: true }, asker))).toEqual([
+        '--since-a: "true" works within a rollback only: without a reset nothing tells what has changed since A',
+      ]);
+    }
     expect(syncInput({ ...good, path: ['/data'], into: '/data/b' }, asker).sync).toMatchObject({ into: '/data/b' });
   });
 
@@ -84,7 +93,7 @@ describe('a rollback', () => {
     [{ openFiles: 'maybe', path: ['/data'] }, '--open-files: "maybe"'],
     [{ maxRate: '10' }, '--max-rate: nothing is brought back without --path'],
     [{ exclude: [''], path: ['/data'] }, '--exclude: ""'],
-    [{ sinceA: true }, '--since-a: nothing is brought back without --path'],
+    [{ sinceA: true, power: 'stopped' }, '--power: "stopped" contradicts --since-a'],
     [{ sinceA: true, path: ['/data'], into: '/data/b' }, '--since-a: in the folder of --into nothing tells'],
     [{ deleteUnseen: true, path: ['/data'] }, '--delete-unseen: nothing is deleted without --delete'],
     [{ delete: true, path: ['/data'], onFailure: 'undo' }, '--delete: shows first what would be deleted and waits'],

@@ -27,5 +27,17 @@ describe('the mounts of a choice', () => {
     ]);
   });
 
+  it('are the nearest, where all of the disk is offered and one is mounted below another', () => {
+    const [all, below] = [
+      { ...root, paths: [''] },
+      { ...data, paths: [''] },
+    ];
+    expect(chosenMounts([all, below], ['/data/uploads', '/srv'])).toEqual([
+      { ...all, paths: ['srv'] },
+      { ...below, paths: ['uploads'] },
+    ]);
+    expect(chosenMounts([all, below], ['/data'])).toEqual([{ ...below, paths: [''] }]);
+  });
+
   it('never hold what was not asked for', () => expect(chosenMounts([data], ['/data/secret', '/data/up'])).toEqual([]));
 });
