@@ -246,12 +246,14 @@ function copyAndVerify(run: Run, guest: InBoot, selection: SyncSelection, mounts
   );
 }
 
+const others = (count: number) => (count === 0 ? '' : ` and ${count} more`);
+
 function whatIsMissing({ notBroughtBack: missing }: CopyReceipt): string {
   if (missing === undefined) return '';
   const { entries, bytes, notCompared = [] } = missing;
   const left =
     entries === 0 ? '' : `; ${groupedNumber(entries)} paths, ${groupedNumber(bytes)} bytes of B not brought back`;
-  return notCompared.length === 0 ? left : `${left}; not compared: ${notCompared.join(', ')}`;
+  return notCompared.length === 0 ? left : `${left}; not compared: ${notCompared[0]}${others(notCompared.length - 1)}`;
 }
 
 /** What `beforeCopy` has stopped is started again, however the copy ends. */

@@ -2,7 +2,8 @@
  * The report that a run keeps in the guest, and what of B was not brought back: on this machine's own file system, on
  * folders that stand for the copy and for what is live.
  */
-import { mkdirSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -130,6 +131,71 @@ describe.skipIf(process.getuid?.() !== 0)('the report of a run', () => {
       expect(pages).toBeGreaterThan(5);
     } finally {
       await guest.ok('unmount', { run });
+      await guest.ok('discard', { run, dryRun: false });
+    }
+  });
+
+  it('gives up on a file system that takes longer than five minutes, names it, and tells no lies about it', async () => {
+    const run = `${RUN}-slow`;
+    const tools = join(root, 'tools');
+    const [slowCopy, slowLive] = [join(root, 'slow-copy'), join(root, 'slow-live')] as const;
+    for (const side of [slowCopy, slowLive]) for (const path of ['sel/same', 'other/same']) put(side, path, 'same');
+    mkdirSync(tools);
+    // As if the disk were slow: only where what is live is listed for the comparison.
+    writeFileSync(
+      join(tools, 'find'),
+      `#!/bin/bash\n[[ $PWD != ${slowLive} || $* != *'%s\\t%T@\\t%l\\n'* ]] || sleep 50\nexec /usr/bin/find "$@"\n`,
+      { mode: 0o755 },
+    );
+    let limits = 0;
+    const impatient = hereGuest(process.env, (text) =>
+      text
+        .replace(/^RESIDUE_SECONDS=300$/m, () => {
+          limits += 1;
+          return 'RESIDUE_SECONDS=1';
+        })
+        .replace(/^PATH=/m, `PATH=${tools}:`),
+    );
+    try {
+      await impatient.copy(
+        input({ run, mounts: [...mountsOf(slowCopy, slowLive, ['sel']), ...mountsOf(copy, live, ['sel'])] }),
+      );
+      const before = Date.now();
+      const verdict = await impatient.verify(run);
+      expect(limits).toBe(1);
+      expect(Date.now() - before).toBeLessThan(40_000);
+      expect(verdict.verified).toBe(true);
+      expect(verdict.notBroughtBack?.notCompared).toEqual([`${slowLive}: comparing took longer than 1 s`]);
+      // The other one is compared all the same.
+      expect(verdict.notBroughtBack?.folders).toContainEqual({ folder: `${live}/odd`, entries: 3, bytes: 6 });
+      expect(verdict.notBroughtBack?.folders.filter(({ folder }) => folder.startsWith(slowLive))).toEqual([]);
+      expect(await page({ run, under: slowLive })).toMatchObject({ total: 0 });
+      expect(await page({ run, verdicts: ['not-compared'] })).toMatchObject({ total: 1 });
+    } finally {
+      await guest.ok('unmount', { run });
+      await guest.ok('discard', { run, dryRun: false });
+    }
+  });
+
+  it('is not kept where there is no room for it, and nothing fails for that', async () => {
+    const run = `${RUN}-full`;
+    const kept = `/var/lib/ecs-rollback/${run}`;
+    put(copy, 'sel/newest', 'B');
+    mkdirSync(kept, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,mode=700', 'tmpfs', kept]);
+    try {
+      writeFileSync(join(kept, 'ballast'), Buffer.alloc(4096));
+      expect(() => writeFileSync(join(kept, 'more'), 'x')).toThrow(/ENOSPC/);
+      await guest.copy(input({ run }));
+      const verdict = await guest.verify(run);
+      expect(verdict).toMatchObject({ verified: true, notBroughtBack: { entries: expect.any(Number) } });
+      expect(verdict.notBroughtBack?.folders).toContainEqual({ folder: `${live}/odd`, entries: 3, bytes: 6 });
+      expect(verdict).not.toHaveProperty('report');
+      expect(readFileSync(join(live, 'sel/newest'), 'utf8')).toBe('B');
+      expect(codeOf(await guest.run('report', { run, page: 1 }))).toBe('refused NoReport');
+    } finally {
+      await guest.ok('unmount', { run });
+      execFileSync('umount', [kept]);
       await guest.ok('discard', { run, dryRun: false });
     }
   });

@@ -46,7 +46,9 @@ beforeAll(async () => {
     for n in ${MOUNTED.join(' ')}; do mkdir /srv/several/$n/dir; echo A >/srv/several/$n/dir/as-in-a; done
     sleep 0.1; for n in ${MOUNTED.join(' ')}; do echo A >/srv/several/$n/newest-in-a; done; sync`);
   await guest.plane.snapshotDisks([{ diskId: ORIGINAL, snapshotId: 's-several-a' }]);
-  await guest.sh(`cd /srv/several; for n in ${MOUNTED.join(' ')}; do echo "of B" >$n/dir/new-$n; done; sync`);
+  await guest.sh(
+    `cd /srv/several; for n in ${MOUNTED.join(' ')}; do echo "of B" >$n/dir/new-$n; done; echo "of B" >1/beside; sync`,
+  );
   await guest.plane.snapshotDisks([{ diskId: ORIGINAL, snapshotId: 's-several-b' }]);
   await guest.sh('umount /srv/several/*');
   await guest.detach(ORIGINAL);
@@ -92,9 +94,11 @@ it('is compared where nothing was selected, and named where it cannot be', async
   const verdict = await copyAndVerify(mounts);
   expect(verdict).toMatchObject({ verified: true, filesSelected: 2, filesCopied: 1 });
   expect(verdict.notBroughtBack).toEqual({
-    entries: 2,
-    bytes: 10,
-    folders: expect.arrayContaining([2, 3].map((n) => ({ folder: `${place(n)}/dir`, entries: 1, bytes: 5 }))),
+    entries: 3,
+    bytes: 15,
+    folders: expect.arrayContaining(
+      [place(1), `${place(2)}/dir`, `${place(3)}/dir`].map((folder) => ({ folder, entries: 1, bytes: 5 })),
+    ),
     notCompared: [
       'partition 4 of the recovery disk has ext4, which the guest has not mounted',
       'partition 5 of the recovery disk is swap space',
@@ -106,6 +110,7 @@ it('is compared where nothing was selected, and named where it cannot be', async
   );
   const { entries } = await guest.ok('report', { run: RUN, page: 1, actions: ['left'] });
   expect(entries.map(({ verdict, path }) => `${verdict} ${path}`)).toEqual([
+    `only-in-B ${place(1)}/beside`,
     ...[2, 3].map((n) => `only-in-B ${place(n)}/dir/new-${n}`),
     ...(verdict.notBroughtBack?.notCompared ?? []).map((sentence) => `not-compared ${sentence}`),
   ]);
@@ -119,9 +124,10 @@ it('is compared where something could have been chosen and was not', async () =>
   const chosen = mounts.filter(({ partition }) => partition === 1);
   const verdict = await copyAndVerify(chosen);
   expect(verdict).toMatchObject({ verified: true, filesSelected: 2 });
-  expect(verdict.notBroughtBack?.folders.map(({ folder }) => folder).toSorted()).toEqual(
-    [2, 3].map((n) => `${place(n)}/dir`),
-  );
+  expect(verdict.notBroughtBack?.folders.map(({ folder, entries }) => `${entries} in ${folder}`).toSorted()).toEqual([
+    `1 in ${place(1)}`,
+    ...[2, 3].map((n) => `1 in ${place(n)}/dir`),
+  ]);
 });
 
 it('is all brought back, what has changed since A, when no path is named', async () => {
@@ -132,7 +138,7 @@ it('is all brought back, what has changed since A, when no path is named', async
   );
   await guest.sh(`rm -f ${place(1)}/dir/new-1; echo live >${place(2)}/dir/as-in-a`);
   const verdict = await copyAndVerify(mounts, { conflictPolicy: 'take-b', sinceA: true, base });
-  expect(verdict).toMatchObject({ verified: true, filesCopied: 2 });
+  expect(verdict).toMatchObject({ verified: true, filesCopied: 3 });
   expect(await guest.sh(`cat ${place(1)}/dir/new-1 ${place(2)}/dir/new-2 ${place(2)}/dir/as-in-a`)).toBe(
     'of B\nof B\nlive\n',
   );

@@ -86,6 +86,31 @@ test('offers all that is mounted where no path was named, for what has changed s
   expect(result?.outcome).toBe('completed');
 });
 
+test('says in its step what of B did not come back, and what is not known', async () => {
+  const notBroughtBack = { entries: 2, bytes: 1500, folders: [], notCompared: ['partition 3 is swap space', 'more'] };
+  const { result } = await runRollback(
+    env,
+    {
+      awaitVerification: async () => ({
+        filesSelected: 1,
+        bytesSelected: 1,
+        filesCopied: 1,
+        bytesCopied: 1,
+        filesKeptLive: 0,
+        verified: true,
+        xattrsCompared: true,
+        digest: 'd',
+        mismatches: [],
+        notBroughtBack,
+      }),
+    },
+    { ...REQUEST, sync: { paths: ['/data/uploads'] } },
+  );
+  expect(result?.steps.find(({ id }) => id === 'copyBack')?.detail).toMatch(
+    /; 2 paths, 1,500 bytes of B not brought back; not compared: partition 3 is swap space and 1 more$/,
+  );
+});
+
 test('sends a list of paths into the guest before the copy, which gets its digest only', async () => {
   const sent: unknown[] = [];
   const filesFrom = { gzip: 'H4sIAAAA', entries: 2 };
