@@ -12,6 +12,11 @@ describe('the line a run has in the list of the Temporal UI', () => {
     expect(summaryLine('rollback', rollbackInputSchema.parse(base))).toBe(`Roll back ${DISK} to ${SNAPSHOT_A}`);
     const withPath = rollbackInputSchema.parse({ ...base, sync: { paths: ['/data/uploads'] } });
     expect(summaryLine('rollback', withPath)).toBe(`Roll back ${DISK} to ${SNAPSHOT_A}, bring back /data/uploads`);
+    const all = rollbackInputSchema.parse({ ...base, sync: { sinceA: true } });
+    expect(summaryLine('rollback', all)).toBe(
+      `Roll back ${DISK} to ${SNAPSHOT_A}, bring back everything that has changed since A`,
+    );
+    expect(() => rollbackInputSchema.parse({ ...base, sync: {} })).toThrow(/name at least one path/);
   });
 
   it('tells a plan and a sync apart', () => {

@@ -83,6 +83,13 @@ it('says when nothing is brought back, the power state asked for, and the retent
   expect(text).toContain('for 7 days');
 });
 
+it('says in words what is brought back where no path was named', () => {
+  const input = rollbackInputSchema.parse({ ...base, sync: { sinceA: true } });
+  expect(planText(samplePlan(), input, plain())).toContain(
+    'Brought back     everything that has changed since A (newer-wins',
+  );
+});
+
 it('of a sync promises no reset', () => {
   const text = planText(samplePlan(), syncInputSchema.parse({ ...base, sync: { paths: ['/data/a'] } }), plain());
   expect(text.split('\n')[0]).toBe(`Plan: bring data back to disk ${DISK} from snapshot ${SNAPSHOT_A}`);

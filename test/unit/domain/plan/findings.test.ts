@@ -1,7 +1,7 @@
 /** Every finding of the plan: a world in which it appears, and one – the same but for what it is about – in which it does not. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import {
+import { rollbackInputSchema,
   type RollbackInput,
   type RollbackPlan,
   rollbackInputSchema,
@@ -627,6 +627,11 @@ it('a healthy world has the data-loss window to tell and nothing else', () => {
     'GuestNotChecked',
     'DataLossWindow',
   ]);
+  // No path is named that could be missing.
+  const everything = rollbackInputSchema.parse({ ...withPaths, powerAfter: 'running', sync: { sinceA: true } });
+  const codes = planRollback(everything, stopped).findings.map(({ code }) => code);
+  expect(codes).toContain('DataLossWindow');
+  expect(codes).not.toContain('PathsNotChecked');
 });
 
 it('what could not be read, or was not asked, is not said to be missing', () => {
