@@ -1,7 +1,7 @@
 /** Every finding of the plan: a world in which it appears, and one – the same but for what it is about – in which it does not. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { rollbackInputSchema,
+import {
   type RollbackInput,
   type RollbackPlan,
   rollbackInputSchema,
