@@ -84,6 +84,8 @@ mount_pair() {
     # The copy has the original's UUID, which XFS would refuse.
     [[ $type != xfs ]] || options+=,nouuid
     [[ $type != btrfs ]] || options+=,subvol=$subvolume
+    # What is wrong in the copy must not panic the guest, as its superblock may ask for.
+    [[ $type != ext* ]] || options+=,errors=remount-ro
     if ! text=$(mount -t "$type" -o "$options" -- "$node" "$at" 2>&1); then
       why MountFailed "mounting $link ($type${volume:+, logical volume $volume}) failed: ${text//$'\n'/ }"
       return

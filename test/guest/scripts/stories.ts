@@ -129,7 +129,12 @@ export function stories(layouts: readonly Layout[]): { guest: Guest } {
       }
       const at = mounts[0]?.recoveryMount ?? '';
       const options = (await guest.sh(`findmnt -no OPTIONS ${at}`)).trim().split(',');
-      expect(options).toEqual(expect.arrayContaining(['ro', 'nodev', 'nosuid', 'noexec']));
+      expect(options).toEqual(
+        expect.arrayContaining([
+          ...['ro', 'nodev', 'nosuid', 'noexec'],
+          ...(layout.fsType === 'ext4' ? ['errors=remount-ro'] : []),
+        ]),
+      );
       expect(options.filter((option) => /^(noload|norecovery)$/.test(option))).toEqual([]);
 
       // Whether the guest has rsync is all the same to the copy: one of the two is tried with it, the other without.
