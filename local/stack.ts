@@ -2,13 +2,12 @@
  * The local stack: Temporal dev server, ECS simulator and worker on free ports of 127.0.0.1. `npm run stack` keeps it up
  * in the foreground; the demo and the end-to-end tests use `startStack`. Nothing of it outlives its process.
  */
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { SEARCH_ATTRIBUTES } from '../src/contract/messages.ts';
 import { interruption } from './interruption.ts';
 import { freePorts, logTail, Processes, type ProcessSpec, type RunningProcess } from './processes.ts';
@@ -16,7 +15,6 @@ import type { SimulatorReady } from './simulator-control.ts';
 import { ensureSystemPackages } from './system-packages.ts';
 import { findTemporalCli, type Log, TemporalBinaryMissing } from './temporal-cli.ts';
 
-const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const NAMESPACE = 'default';
 const PID_FILE = 'stack.pid';
@@ -253,6 +251,14 @@ function program(file: string, built: string | undefined): { command: string; ar
     : { command, args: ['--enable-source-maps', join(built, `${file}.js`)], cwd: built };
 }
 
+async function knowsSearchAttributes(server: string): Promise<true | undefined> {
+  const signal = AbortSignal.timeout(2_000);
+  const response = await fetch(`${server}/api/v1/namespaces/${NAMESPACE}/search-attributes`, { signal });
+  if (!response.ok) return undefined;
+  const { customAttributes = {} } = (await response.json()) as { customAttributes?: Record<string, string> };
+  return Object.values(SEARCH_ATTRIBUTES).every((name) => name in customAttributes) || undefined;
+}
+
 async function startTemporal(
   processes: Processes,
   cli: string,
@@ -261,13 +267,13 @@ async function startTemporal(
 ): Promise<{ address: string; uiUrl: string; part: StackPart }> {
   // Between our look for free ports and the server's listening, another process may take one.
   for (let attempt = 1; ; attempt += 1) {
-    const [port = 0, uiPort = 0] = await freePorts(2);
+    const [port = 0, uiPort = 0, httpPort = 0] = await freePorts(3);
     const address = `127.0.0.1:${port}`;
     const spec: ProcessSpec = {
       name: 'temporal',
       command: cli,
       args: [
-        ...`server start-dev --ip 127.0.0.1 --port ${port} --ui-port ${uiPort}`.split(' '),
+        ...`server start-dev --ip 127.0.0.1 --port ${port} --ui-port ${uiPort} --http-port ${httpPort}`.split(' '),
         ...'--ui-disable-news-fetch --log-level warn'.split(' '),
         ...(durable ? inFile(join(dir, 'temporal.db')) : []),
         ...DYNAMIC_CONFIG.flatMap((value) => ['--dynamic-config-value', value]),
@@ -276,15 +282,9 @@ async function startTemporal(
       env: childEnv({ TEMPORAL_CONFIG_FILE: join(dir, 'none.toml') }),
       graceMs: 5_000,
     };
-    // It answers before its namespace exists, so that is what is asked for.
-    const answers = () =>
-      run(cli, ['operator', 'namespace', 'describe', NAMESPACE, '--address', address, '--command-timeout', '2s'], {
-        env: childEnv({}),
-        timeout: 5_000,
-      }).then(
-        () => true,
-        () => undefined,
-      );
+    // It answers before its namespace and search attributes exist, so these are what is asked for. By HTTP: that needs no
+    // process, as the CLI would, nor the client's library.
+    const answers = () => knowsSearchAttributes(`http://127.0.0.1:${httpPort}`).catch(() => undefined);
     const start = () => processes.start(spec);
     const ready = (running: RunningProcess) => processes.ready(running, answers, 60_000);
     const server = await start();
