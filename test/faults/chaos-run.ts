@@ -10,7 +10,7 @@ import type { Happening, Schedule } from './chaos-schedule.ts';
 import { endOf, type Said } from './evidence.ts';
 import type { FaultStage, InProcessWorker, Tenant } from './stage.ts';
 
-const LOOK_MS = 500;
+const LOOK_MS = 1_000;
 /** Every fault passes, so every run ends: one that has gone no further for so long never will. */
 const PATIENCE_MS = 150_000;
 

@@ -5,7 +5,7 @@ import { SEARCH_ATTRIBUTES } from '../../src/contract/messages.ts';
 import type { Decision, WaitingFor } from '../../src/contract/operator.ts';
 import type { FaultStage } from './stage.ts';
 
-const LOOK_MS = 200;
+const LOOK_MS = 500;
 
 export type Asked = Extract<WaitingFor, { kind: 'operator' }>;
 /** Says what to do about a problem, when it has done its own part. */
