@@ -148,14 +148,15 @@ describe.skipIf(process.getuid?.() !== 0)('the report of a run', () => {
       { mode: 0o755 },
     );
     let limits = 0;
-    const impatient = hereGuest(process.env, (text) =>
-      text
-        .replace(/^RESIDUE_SECONDS=300$/m, () => {
-          limits += 1;
-          return 'RESIDUE_SECONDS=1';
-        })
-        .replace(/^PATH=/m, `PATH=${tools}:`),
-    );
+    const impatient = hereGuest({
+      change: (text) =>
+        text
+          .replace(/^RESIDUE_SECONDS=300$/m, () => {
+            limits += 1;
+            return 'RESIDUE_SECONDS=1';
+          })
+          .replace(/^PATH=/m, `PATH=${tools}:`),
+    });
     try {
       await impatient.copy(
         input({ run, mounts: [...mountsOf(slowCopy, slowLive, ['sel']), ...mountsOf(copy, live, ['sel'])] }),

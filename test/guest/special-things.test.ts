@@ -1,4 +1,7 @@
-/** What a copy has to be careful with besides names and content, on real ext4 and XFS: inode flags, and SELinux by a stand-in. As root. */
+/**
+ * What a copy has to be careful with besides names and content, on real ext4 and XFS: inode flags, files that are too large for
+ * the page cache, and SELinux by a stand-in. As root.
+ */
 import { execFile, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +31,7 @@ describe.skipIf(process.getuid?.() !== 0)('special things', () => {
     rmSync(root, { recursive: true, force: true });
   });
 
-  describe.each(['ext4', 'xfs'])('inode flags on %s', (fsType) => {
+  describe.each(['ext4', 'xfs'])('on %s', (fsType) => {
     beforeAll(() => {
       for (const side of [b, live]) {
         mkdirSync(side, { recursive: true });
@@ -82,6 +85,26 @@ describe.skipIf(process.getuid?.() !== 0)('special things', () => {
       expect(flagsOf(`${live}/tree/closed`)).toBe('a');
     });
 
+    it('a large file comes past the page cache, with all that it is, and its holes stay', async () => {
+      sh(`for side in ${b} ${live}; do chattr -R -f -ia $side || true; rm -rf $side/tree $side/.ecs*; mkdir $side/tree; done
+        cd ${b}/tree; head -c 68000123 /dev/urandom >large; chown 1001:1002 large; chmod 4751 large
+        setfattr -n user.colour -v blue large; setfacl -m u:1234:rw large; ln large other
+        head -c 68000123 /dev/zero >zeros; truncate -s 90M holes; echo end >>holes; touch -d '2023-01-02 03:04:05.123456789' *
+        echo before >${live}/tree/large; touch -d 2001-01-01 ${live}/tree/large`);
+      const run = `large-${fsType}`;
+      await guest.copy({ run, mounts, conflictPolicy: 'newer-wins' });
+      // Not every Debian has it.
+      expect(Number(sh(`! hash fincore || fincore -nb -o res ${live}/tree/large`))).toBe(0);
+      expect(await guest.verify(run)).toMatchObject({ verified: true, mismatches: [], filesCopied: 4 });
+      await guest.ok('unmount', { run });
+      const told = (side: string) =>
+        sh(`cd ${side}/tree; stat -c '%n %f %u:%g %s %h %y' *; getfacl -n large; getfattr -d large; sha256sum *`);
+      expect(told(live)).toBe(told(b));
+      const [holes, zeros] = sh(`cd ${live}/tree; stat -c %b holes zeros`).trim().split('\n').map(Number);
+      expect(holes).toBeLessThan(1000);
+      expect(zeros).toBeGreaterThan(130_000);
+    });
+
     it('an aborted take-b gives the flags back', async () => {
       prepare();
       const run = `flags-c-${fsType}`;
@@ -114,7 +137,7 @@ describe.skipIf(process.getuid?.() !== 0)('special things', () => {
     writeFileSync(`${b}/tree/odd\nname`, 'odd');
     label('labelled', 'system_u:object_r:etc_t:s0');
     label('lost', 'system_u:object_r:unlabeled_t:s0');
-    const here = hereGuest({ ...process.env, PATH: `${tools}:${process.env['PATH']}` });
+    const here = hereGuest({ env: { ...process.env, PATH: `${tools}:${process.env['PATH']}` } });
     const input = { run: 'selinux', mounts, conflictPolicy: 'newer-wins' as const };
     const { verdict } = await here.copyAndVerify(input);
     here.forget();

@@ -1,4 +1,4 @@
-# Leaves in the guest what a copy works with; too large to travel with the paths. Two workers stage pieces of the plan in a
+# Leaves in the guest what a copy works with; too large to travel with the paths. Workers stage pieces of the plan in a
 # private folder of the same file system and rename each file, or whole new tree, into its place: at no moment is there half
 # a file under its own name. What is replaced stays in a folder of the run beside.
 need run
@@ -88,8 +88,10 @@ copy_mount() {
 }
 # The workers take the pieces of kind $1 one by one.
 pool() {
-  local w pids=()
+  local w pids=() pieces=("$M/c/"*".$1")
+  [[ -e ${pieces[0]} ]] || return 0
   for w in $WORKERS; do
+    ((w <= ${#pieces[@]})) || break
     mkdir -p "$M/w$w"
     worker "$w" "$1" &
     pids+=("$!")
@@ -101,7 +103,7 @@ worker() {
   for piece in "$M/c/"*".$2"; do
     name=${piece##*/}
     [[ ! -e $DIR/fault ]] || break
-    # Taken by the other one?
+    # Taken by another one?
     [[ -e $piece ]] && mv -T "$piece" "$M/w$1/$name" || continue
     copy_piece "$1" "$M/w$1/$name"
     rm -f "$M/w$1/$name"
@@ -122,7 +124,7 @@ copy_piece() {
       if [[ $first ]]; then
         must ln -P -- "$shelf/$first" "$shelf/$REPLY"
       else
-        copy_large "$REPLY" "$shelf" "$list"
+        copy_large "$REPLY" "$shelf" "$list" "$size" "$blocks"
         first=$REPLY
         hash_large "$FROM" "$first" "$size" "$blocks" && sum=$REPLY
       fi
@@ -153,12 +155,15 @@ copy_piece() {
   echo "${M##*/}/${2##*/} $files $bytes $COPIED $COPIED_BYTES" >>"$DIR/journal"
 }
 
-# The large file $1 to below $2, where its folder is; list $3 is free to use.
+# The large file $1 with $4 bytes in $5 blocks to below $2, where its folder is; list $3 is free to use. Written past the page
+# cache, where that can be done: it stays with those who work in the guest, and nothing is left to be written at the end.
 copy_large() {
   if ((RATE)); then
     printf '%s\0' "$1" >"$3"
     must transfer "$FROM" "$2" "$3"
   else
+    (($5 * 512 >= $4)) && dd "if=$FROM/$1" "of=$2/$1" bs=4M oflag=direct &&
+      cp -a --attributes-only -- "$FROM/$1" "$2/$1" && return
     must cp -a -- "$FROM/$1" "$2/$1"
   fi
 }

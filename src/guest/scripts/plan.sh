@@ -157,7 +157,7 @@ END { flush() }
 # Pieces of work, each a file of its own: what is new as a whole tree (.new), what is put among live entries (.put).
 AWK_PIECES='
 function piece() { if (out) close(out); out = sprintf("%s/%07d.%s", folder, ++pieces, $1 ? "put" : "new"); lines = size = 0 }
-$2 != last && ($1 != class || lines >= 2000 || size + $3 > 67108864 && lines) || !out { piece() }
+$2 != last && ($1 != class || lines >= most || size + $3 > 67108864 && lines) || !out { piece() }
 {
   print >out
   lines++; files++; bytes += $3
@@ -222,7 +222,8 @@ plan_mount() {
   [[ ! -s $M/links ]] || sorted -t "$TAB" -k2,2n -k9 "$M/links" | awk -v "policy=$POLICY" "$AWK_LISTS $AWK_LINKS" >>"$M/files"
   respect_flags
   rm -rf "$M/c" && mkdir "$M/c"
-  sorted -t "$TAB" -k1,1n -k2,2n "$M/files" | awk -v "folder=$M/c" "$AWK_LISTS $AWK_PIECES" >"$M/sum" || die 'the plan could not be made'
+  lines_of_piece "$M/files"
+  sorted -t "$TAB" -k1,1n -k2,2n "$M/files" | awk -v "folder=$M/c" -v "most=$REPLY" "$AWK_LISTS $AWK_PIECES" >"$M/sum" || die 'the plan could not be made'
   sorted -u -o "$M/meta" "$M/meta" "$M/parents"
   sorted -u -o "$M/kept" "$M/kept"
   { cut -f9 "$M/files" && cat "$M/dirs" "$M/meta"; } | sorted -u >"$M/brought"

@@ -85,18 +85,21 @@ listed() {
     { name = $1; keep = name in only || $2 == "d" && name in way; while (!keep && sub(/\/[^\/]*$/, "", name)) keep = name in only }
     keep' "$M/only" "$1" >"$1.raw" && mv "$1.raw" "$1"
 }
-# Everything selected on the recovery disk into $M/b, and what is live in the same places into $M/live.
+# Everything selected on the recovery disk into $M/b, and what is live in the same places into $M/live, at the same time.
 scan() {
-  local root here=()
+  local root here=() pid
   cd -P -- "$FROM" || die "$FROM is not there"
-  selected "$M/b" "${ROOTS[@]}" ||
-    die "the recovery disk could not be read to the end below $FROM"
-  listed "$M/b" || die 'the list could not be compared'
+  {
+    selected "$M/b" "${ROOTS[@]}" || die "the recovery disk could not be read to the end below $FROM"
+    listed "$M/b" || die 'the list could not be compared'
+  } &
+  pid=$!
   cd -P -- "$TO" || die "$TO is not there"
   for root in "${ROOTS[@]}"; do [[ ! -e $root && ! -L $root ]] || here+=("$root"); done
   : >"$M/live"
   ((${#here[@]} == 0)) || selected "$M/live" "${here[@]}"
   listed "$M/live" || die 'the list could not be compared'
+  join_workers "$pid"
 }
 
 # awk: times as find prints them, and several lists read side by side with the main one, all sorted by name.
@@ -125,13 +128,25 @@ BEGIN { FS = OFS = "\t"; CONVFMT = OFMT = "%.0f" }
 
 # Lines "name, SHA-256" for the regular files named on standard input (NUL), below the current folder.
 hashes() {
-  xargs -0 -r sha256sum -- |
-    sed -E '/^\\/{s/^.//;s/\\\\/\\s/g;s/\\r/\r/g};s/\t/\\t/g;s/^([0-9a-f]{64}) [ *](.*)$/\2\t\1/'
+  xargs -0 -r sha256sum -- | awk '{
+    odd = substr($0, 1, 1) == "\\"; if (odd) $0 = substr($0, 2)
+    name = substr($0, 67)
+    if (odd) { gsub(/\\\\/, "\\s", name); gsub(/\\r/, "\r", name) }
+    if (index(name, "\t")) gsub(/\t/, "\\t", name)
+    print name "\t" substr($0, 1, 64)
+  }'
 }
 LARGE=67108864
-# One is enough for a rate that somebody has chosen.
-WORKERS='1 2'
+# More than there are processors: with small files most of the time is waiting for the disk. With a rate that somebody has
+# chosen, one is enough.
+WORKERS='1 2 3 4 5 6 7 8'
 KEEP='ROW ODD ODD_NAME LARGE WORKERS RATE'
+# REPLY = lines of a piece of the work in list $1: few enough that each worker has some, and many enough to be worth its start.
+lines_of_piece() {
+  REPLY=$(($(wc -l <"$1") / 16))
+  ((REPLY > 200)) || REPLY=200
+  ((REPLY < 2000)) || REPLY=2000
+}
 RATE=0
 # REPLY = SHA-256 of the large file $2 below $1 with $3 bytes in $4 blocks. openssl is several times faster. Of a file that is
 # mostly holes, its archive is hashed, which has no holes: terabytes of nothing are not read.

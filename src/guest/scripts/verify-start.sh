@@ -34,7 +34,7 @@ BEGIN { open("live", live); open("kept", kept); open("b", b_hash) }
 '
 AWK_HASH_PIECES='
 function piece() { if (out) close(out); out = sprintf("%s/%07d.%s", folder, ++pieces, $1); lines = size = 0 }
-$1 != side || lines >= 2000 || size + $2 > 67108864 && lines || !out { piece() }
+$1 != side || lines >= most || size + $2 > 67108864 && lines || !out { piece() }
 { print $2, $3, $4 >out; lines++; files++; size += $2; bytes += $2; side = $1 }
 END { print files + 0, bytes + 0 }
 '
@@ -107,7 +107,7 @@ hash_worker() {
 }
 
 verify_job() {
-  local m name why f files bytes size pids
+  local m name why f files bytes size pids pieces
   . "$RUN_DIR/engine"
   BESIDE=.from-b-$RUN
   FILES=0 BYTES=0 SELECTED=0 SELECTED_BYTES=0 KEPT=0 KEPT_BYTES=0 WRONG=0 SHOWN=
@@ -129,7 +129,8 @@ verify_job() {
     awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-hash" "-vcheck=$M/check" "-vcheck_live=$M/check-live" "-vhash=$M/hash" "$AWK_LISTS $AWK_SELECT" "$M/b" ||
       die 'the lists could not be compared'
     mkdir "$M/c"
-    read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "$AWK_LISTS $AWK_HASH_PIECES")
+    lines_of_piece "$M/hash"
+    read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "-vmost=$REPLY" "$AWK_LISTS $AWK_HASH_PIECES")
     FILES=$((FILES + files)) BYTES=$((BYTES + bytes))
   done
   # Beside the reading of what was copied.
@@ -140,8 +141,9 @@ verify_job() {
   for ((m = 0; m < COUNT; m++)); do
     open_mount "$DIR/m$m"
     for f in b-attr live-attr wrong; do : >"$M/$f"; done
-    pids=()
+    pids=() pieces=("$M/c/"*)
     for f in $WORKERS; do
+      [[ -e ${pieces[f - 1]-} ]] || break
       hash_worker "$f" &
       pids+=("$!")
     done
@@ -152,7 +154,7 @@ verify_job() {
       (cd -P -- "$TO" && decode <"$M/check-live" | attributes - >"$M/live-attr") &
       pids+=("$!")
     fi
-    join_workers "${pids[@]}"
+    join_workers ${pids[@]+"${pids[@]}"}
     cat "$M"/b-hash* | sorted -u >"$M/b-all"
     cat "$M"/live-hash? /dev/null 2>/dev/null | sorted -u >"$M/live-all"
     enc "${TO%/}"

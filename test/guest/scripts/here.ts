@@ -25,8 +25,15 @@ const changed = (script: string, change: (text: string) => string) =>
     gzipSync(change(gunzipSync(Buffer.from(packed, 'base64')).toString())).toString('base64'),
   );
 
-/** `change` is made to the text of each script: for a limit that nobody wants to wait for. */
-export function hereGuest(env = process.env, change?: (text: string) => string) {
+export interface HereOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** Is made to the text of each script: for a limit that nobody wants to wait for. */
+  readonly change?: (text: string) => string;
+  /** Between two looks at a job: each is a script, and takes its share of the processor. */
+  readonly pollMs?: number;
+}
+
+export function hereGuest({ env = process.env, change, pollMs = 100 }: HereOptions = {}) {
   const runs = new Set<string>();
 
   async function run<N extends ScriptName>(name: N, input: GuestScripts[N]['input']) {
@@ -49,7 +56,7 @@ export function hereGuest(env = process.env, change?: (text: string) => string) 
     for (;;) {
       const status = await ok('copy-status', { run: name, job });
       if (status.state !== 'running') return status;
-      await sleep(30);
+      await sleep(pollMs);
     }
   }
 
