@@ -131,7 +131,10 @@ export function stories(layouts: readonly Layout[]): { guest: Guest } {
       const options = (await guest.sh(`findmnt -no OPTIONS ${at}`)).trim().split(',');
       expect(options).toEqual(
         expect.arrayContaining([
-          ...['ro', 'nodev', 'nosuid', 'noexec'],
+          'ro',
+          'nodev',
+          'nosuid',
+          'noexec',
           ...(layout.fsType === 'ext4' ? ['errors=remount-ro'] : []),
         ]),
       );
