@@ -25,7 +25,7 @@ beforeAll(async () => {
   );
   // One volume, as the simplest groups have.
   await guest.sh(
-    'lvremove -q -y shop-data/the_other; lvextend -q -l 100%VG shop-data/up-loads; resize2fs /dev/shop-data/up-loads',
+    'umount /srv/lvm-other; lvremove -q -y shop-data/the_other shop-data/spare; lvextend -q -l 100%VG shop-data/up-loads; resize2fs /dev/shop-data/up-loads',
   );
 }, 240_000);
 

@@ -143,8 +143,8 @@ WORKERS='1 2 3 4 5 6 7 8'
 KEEP='ROW ODD ODD_NAME LARGE WORKERS RATE'
 # REPLY = lines of a piece of the work in list $1: few enough that each worker has some, and many enough to be worth its start.
 lines_of_piece() {
-  REPLY=$(($(wc -l <"$1") / 16))
-  ((REPLY > 200)) || REPLY=200
+  REPLY=$(($(wc -l <"$1") / 8))
+  ((REPLY > 500)) || REPLY=500
   ((REPLY < 2000)) || REPLY=2000
 }
 RATE=0
