@@ -161,7 +161,8 @@ function mend({ guest, tenant }: Prepared): Answer {
     asked += 1;
     if (asked > 8) return 'abort';
     const original = `/dev/disk/by-id/virtio-${tenant.dataDiskId.replace('d-', '')}-part1`;
-    if (problem.includes('in place of the original')) {
+    // Seen before the copy, or when the recovery disk is to be unmounted.
+    if (/in place of the original|mounted at \/data, and not by this run/.test(problem)) {
       // Whether it helped, the next question shows.
       await guest.run(`#!/bin/bash\nset -eu\numount /data\nmount ${original} /data\n`).catch(() => undefined);
     }
