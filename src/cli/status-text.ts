@@ -220,13 +220,12 @@ function endLines(view: RunView, style: Style, typed: Typed): string[] {
       if (told !== undefined) lines.push(`  ${count(told.entries, 'path')}, ${formatBytes(told.bytes)}: ${meaning}`);
     }
     lines.push(...missingLines(receipt.notBroughtBack));
-    if (receipt.report === undefined && receipt.notBroughtBack !== undefined) {
-      lines.push(style.color.yellow('Path by path: not kept, /var/lib/ecs-rollback of the guest had no room for it'));
-    }
     if (receipt.report !== undefined) {
       lines.push(
         `Path by path: \`${typed(`report ${shellWord(view.workflowId)}`)}\` (${count(receipt.report.entries, 'path')}; --action keep,left for what was not brought back)`,
       );
+    } else if (receipt.notBroughtBack !== undefined) {
+      lines.push(style.color.yellow('Path by path: not kept, /var/lib/ecs-rollback of the guest had no room for it'));
     }
     if (receipt.openFiles !== undefined) {
       const { files, processes, paths } = receipt.openFiles;

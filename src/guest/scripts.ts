@@ -66,8 +66,8 @@ export interface FindDeviceResult {
 }
 
 /**
- * `mount`: mounts each pair read-only (`ro,nodev,nosuid,noexec`, XFS `nouuid`) below the run's private folder; beside them, to
- * be compared only, what `find-device` has left there. That does not fail, and is not in the answer.
+ * `mount`: mounts each pair read-only (`ro,nodev,nosuid,noexec`, ext `errors=remount-ro`, XFS `nouuid`) below the run's private
+ * folder; beside them, to be compared only, what `find-device` has left there. That does not fail, and is not in the answer.
  */
 export interface MountInput extends RunRef {
   readonly fileSystems: readonly FileSystemPair[];

@@ -1,7 +1,7 @@
 /** The scripts that only look: what a run has in the guest, and what uses a disk there. On real disks, through a whole copy. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { whyNoLoopDevices } from '../support/loop-devices.ts';
-import { bootGuest, type Guest, serialOf } from './scripts/guest.ts';
+import { bootGuest, findingOf, type Guest, serialOf } from './scripts/guest.ts';
 
 const SIZE = 256 * 1024 ** 2;
 const ORIGINAL = 'd-looksoriginal000001';
@@ -38,15 +38,10 @@ it('sees what the run does as it goes', async () => {
   expect(await uses(RECOVERY)).toEqual([]);
   expect(await uses(ORIGINAL)).toEqual(['mounted at /srv/looks']);
 
-  const { fileSystems } = await guest.ok('find-device', {
-    run: RUN,
-    originalSerial: serialOf(ORIGINAL),
-    originalSizeBytes: SIZE,
-    recoverySerial: serialOf(RECOVERY),
-    recoverySizeBytes: SIZE,
-    waitSeconds: 20,
-    paths: ['/srv/looks/dir'],
-  });
+  const { fileSystems } = await guest.ok(
+    'find-device',
+    findingOf(RUN, { original: ORIGINAL, recovery: RECOVERY, size: SIZE }, ['/srv/looks/dir']),
+  );
   const { mounts } = await guest.ok('mount', { run: RUN, fileSystems });
   const at = `/run/ecs-rollback/${RUN}/mnt/p0`;
   expect(await state()).toEqual({ mounts: [at], verification: 'none', verified: false });

@@ -3,9 +3,9 @@
  * On loop devices, which need root; without root in an emulated guest, slowly.
  */
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import type { CopyStartInput, FindDeviceInput, MountResult } from '../../src/guest/scripts.ts';
+import type { CopyStartInput, MountResult } from '../../src/guest/scripts.ts';
 import { whyNoLoopDevices } from '../support/loop-devices.ts';
-import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
+import { bootGuest, codeOf, findingOf, type Guest, serialOf } from './scripts/guest.ts';
 
 const SIZE = 400 * 1024 ** 2;
 const [ORIGINAL, RECOVERY] = ['d-severaloriginal001', 'd-severalrecovery001'] as const;
@@ -22,15 +22,8 @@ const mountAll = `for n in ${MOUNTED.join(' ')}; do
 let guest: Guest;
 let base: NonNullable<CopyStartInput['base']>;
 
-const finding = (paths: readonly string[]): FindDeviceInput => ({
-  run: RUN,
-  originalSerial: serialOf(ORIGINAL),
-  originalSizeBytes: SIZE,
-  recoverySerial: serialOf(RECOVERY),
-  recoverySizeBytes: SIZE,
-  waitSeconds: 20,
-  paths,
-});
+const finding = (paths: readonly string[]) =>
+  findingOf(RUN, { original: ORIGINAL, recovery: RECOVERY, size: SIZE }, paths);
 
 const find = (paths: readonly string[]) => guest.ok('find-device', finding(paths));
 

@@ -3,7 +3,7 @@
  * a healthy cloud would. A test replaces the ones it is about.
  */
 import type { Activities } from '../../src/activities/index.ts';
-import type { RollbackPlan } from '../../src/contract/rollback.ts';
+import type { CopyReceipt, RollbackPlan } from '../../src/contract/rollback.ts';
 
 export const DISK = 'd-bp1aaaaaaaaaaaaaaaaa';
 export const SNAPSHOT_A = 's-bp1aaaaaaaaaaaaaaaaa';
@@ -52,6 +52,19 @@ export function plan(over: Partial<RollbackPlan> & { wasRunning?: boolean } = {}
     ...rest,
   };
 }
+
+/** Of a copy that came to a good end. */
+export const RECEIPT: CopyReceipt = {
+  filesSelected: 3,
+  bytesSelected: 30,
+  filesCopied: 3,
+  bytesCopied: 30,
+  filesKeptLive: 0,
+  verified: true,
+  xattrsCompared: true,
+  digest: 'abc',
+  mismatches: [],
+};
 
 /** The activities and the order they were called in. */
 export function stubActivities(over: Partial<Activities> = {}): { activities: Activities; calls: string[] } {
@@ -123,17 +136,7 @@ export function stubActivities(over: Partial<Activities> = {}): { activities: Ac
     startCopy: async () => ({ alreadyRunning: false }),
     awaitCopy: async () => ({ state: 'done', ...job }),
     startVerification: async () => undefined,
-    awaitVerification: async () => ({
-      filesSelected: 3,
-      bytesSelected: 30,
-      filesCopied: 3,
-      bytesCopied: 30,
-      filesKeptLive: 0,
-      verified: true,
-      xattrsCompared: true,
-      digest: 'abc',
-      mismatches: [],
-    }),
+    awaitVerification: async () => RECEIPT,
     readReport: async ({ page }) => ({ entries: [], page, pages: 1, total: 0, bytes: 0 }),
     sendList: async () => ({ sha256: 'f'.repeat(64) }),
     restoreKept: async () => ({

@@ -5,6 +5,7 @@ import type { Activities } from '../../src/activities/index.ts';
 import { UPDATE } from '../../src/contract/messages.ts';
 import type { RollbackRequest } from '../../src/contract/rollback.ts';
 import { REQUEST, type Running, runRollback } from '../support/rollback-run.ts';
+import { RECEIPT } from '../support/stub-activities.ts';
 import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
 
 let env: TestWorkflowEnvironment;
@@ -91,18 +92,7 @@ test('says in its step what of B did not come back, and what is not known', asyn
   const { result } = await runRollback(
     env,
     {
-      awaitVerification: async () => ({
-        filesSelected: 1,
-        bytesSelected: 1,
-        filesCopied: 1,
-        bytesCopied: 1,
-        filesKeptLive: 0,
-        verified: true,
-        xattrsCompared: true,
-        digest: 'd',
-        mismatches: [],
-        notBroughtBack,
-      }),
+      awaitVerification: async () => ({ ...RECEIPT, notBroughtBack }),
     },
     { ...REQUEST, sync: { paths: ['/data/uploads'] } },
   );

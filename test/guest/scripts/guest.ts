@@ -11,6 +11,7 @@ import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
 import type {
   CopyStartInput,
   CopyStatusResult,
+  FindDeviceInput,
   GuestScripts,
   ScriptAnswer,
   ScriptName,
@@ -95,6 +96,21 @@ export async function bootGuest(kind: 'vm' | 'loop') {
 }
 
 export const serialOf = (diskId: string) => diskId.replace(/^d-/, '');
+
+/** What `find-device` is asked, for two disks of the same size. */
+export const findingOf = (
+  run: string,
+  { original, recovery, size }: { readonly original: string; readonly recovery: string; readonly size: number },
+  paths: readonly string[],
+): FindDeviceInput => ({
+  run,
+  originalSerial: serialOf(original),
+  originalSizeBytes: size,
+  recoverySerial: serialOf(recovery),
+  recoverySizeBytes: size,
+  waitSeconds: 20,
+  paths,
+});
 
 /** `code` of an answer that must be a refusal or failure. */
 export function codeOf(answer: ScriptAnswer<unknown>): string {

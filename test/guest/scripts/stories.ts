@@ -3,8 +3,7 @@
  * is brought back from its recovery disk, cut clean and cut in the middle of writing, with rsync and without.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { FindDeviceInput } from '../../../src/guest/scripts.ts';
-import { bootGuest, codeOf, type Guest, serialOf } from './guest.ts';
+import { bootGuest, codeOf, findingOf, type Guest, serialOf } from './guest.ts';
 import { fsynced, type Layout, treeA, treeB } from './layouts.ts';
 import { describeTree } from './trees.ts';
 
@@ -23,15 +22,8 @@ export function placeOf(layout: Layout) {
     root,
     snapshot: (name: string) => `s-${name}-${layout.id}`,
     mount: `${waitFor(original)}; ${layout.open}\nmkdir -p ${root}; mount ${layout.mountOptions} ${layout.fs} ${root}`,
-    finding: (run: string, recovery: string, paths: string[]): FindDeviceInput => ({
-      run,
-      originalSerial: serialOf(original),
-      originalSizeBytes: SIZE,
-      recoverySerial: serialOf(recovery),
-      recoverySizeBytes: SIZE,
-      waitSeconds: 20,
-      paths,
-    }),
+    finding: (run: string, recovery: string, paths: string[]) =>
+      findingOf(run, { original, recovery, size: SIZE }, paths),
   };
 }
 
