@@ -122,7 +122,7 @@ AWK_MAYBE='
 BEGIN { open("b", b_hash); open("live", live_hash) }
 {
   equal = at("b", $8) && at("live", $8) && V["b"] == V["live"]
-  if (equal && $4 > 1) print 1, $1, $2, $3, $4, $5, $6, "=", $8, 1, "same" >>links
+  if (equal && $4 > 1) print 1, $1, $2, $3, $4, $5, $6, "=", $8, 1, "same-content" >>links
   else if (equal) print $8, "same-content" >>kept
   else if (policy == "both") {
     print 1, $1, $2, $3, 1, $5, $6, "b", $8, 1, $7 >>files
@@ -143,6 +143,7 @@ function flush(  i, f) {
     split(g[i], f, "\t")
     if (f[8] == "=" && (taken || apart) && f[10] == 1 && policy != "keep-live") f[8] = "f"
     if (f[8] != "=") print f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9]
+    else if (f[11] == "same-content") print f[9], f[11] >>kept
   }
   n = taken = apart = 0; inode = ""
 }
@@ -219,7 +220,7 @@ plan_mount() {
     awk "${vars[@]}" -v "b_hash=$M/maybe-b" -v "live_hash=$M/maybe-live" \
       "$AWK_LISTS BEGIN { prefix = ENVIRON[\"PREFIX\"] } $AWK_MAYBE" "$M/maybe" || die 'the plan could not be made'
   fi
-  [[ ! -s $M/links ]] || sorted -t "$TAB" -k2,2n -k9 "$M/links" | awk -v "policy=$POLICY" "$AWK_LISTS $AWK_LINKS" >>"$M/files"
+  [[ ! -s $M/links ]] || sorted -t "$TAB" -k2,2n -k9 "$M/links" | awk "${vars[@]}" "$AWK_LISTS $AWK_LINKS" >>"$M/files"
   respect_flags
   rm -rf "$M/c" && mkdir "$M/c"
   lines_of_piece "$M/files"
