@@ -41,6 +41,7 @@ const FIRST = [
   'e2e/worker-killed',
   'e2e/selection',
   'guest/hostile',
+  'guest/selinux',
   'e2e/grow',
   'e2e/operator',
   'guest/vm-data-plane',

@@ -14,6 +14,7 @@ import { guarded } from '../local/processes.ts';
 import { ensureSystemPackages } from '../local/system-packages.ts';
 import { findTemporalCli, findTestServer } from '../local/temporal-cli.ts';
 import { ensureGuestImage } from '../simulator/guest-image/build.ts';
+import { ensureSelinuxDisk } from '../simulator/guest-image/selinux-disk.ts';
 import { buildToRun } from './build.ts';
 import {
   afterSecondTry,
@@ -170,6 +171,7 @@ async function fetchServers(env: NodeJS.ProcessEnv): Promise<void> {
 async function prepareGuests(): Promise<void> {
   await ensureSystemPackages(['vm', 'loop'], say);
   await ensureGuestImage(say);
+  await ensureSelinuxDisk(say);
 }
 
 /** Begins at once, beside the checks before: it is mostly waiting for the network. Awaited where it is needed. */

@@ -90,4 +90,6 @@ export interface DataPlaneOptions {
   readonly stateDir: string;
   /** Progress lines for a human, such as "building the guest image (once)". */
   readonly log: (line: string) => void;
+  /** Guests boot with SELinux in the kernel, and no policy until one is loaded; the data plane `vm` only. Default: none. */
+  readonly selinux?: boolean;
 }

@@ -32,7 +32,10 @@ const MEMORY_MIB = 256;
  */
 const KERNEL_ARGUMENTS =
   'console=ttyS0 quiet panic=0 reboot=t norandmaps ' +
-  'mitigations=off nokaslr lsm=capability audit=0 init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off';
+  'mitigations=off nokaslr init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off';
+const WITHOUT_SELINUX = 'lsm=capability audit=0';
+/** What it denies is in the kernel's log. */
+const WITH_SELINUX = 'lsm=capability,selinux selinux=1 audit=1';
 /** An agent heard from so lately is not asked again whether it is there. */
 const AGENT_HEARD_MS = 1_000;
 const UNPLUG_RETRY_MS = 5_000;
@@ -44,6 +47,8 @@ export interface MachineOptions {
   readonly folder: string;
   readonly image: GuestImage;
   readonly accelerator: Accelerator;
+  /** In the kernel, without a policy. */
+  readonly selinux: boolean;
   readonly disks: ReadonlyArray<AttachedDisk & { readonly path: string }>;
 }
 
@@ -131,7 +136,7 @@ export class Machine {
       // Paths are relative to the folder: a socket's path may have 107 bytes only.
       ['-serial', 'file:console.log', '-qmp', 'unix:monitor.sock,server=on,wait=off'],
       ['-kernel', image.kernel, '-initrd', image.initrd],
-      ['-append', KERNEL_ARGUMENTS],
+      ['-append', `${KERNEL_ARGUMENTS} ${options.selinux ? WITH_SELINUX : WITHOUT_SELINUX}`],
       ...options.disks.map((disk) => [
         '-blockdev',
         JSON.stringify(blockNode(disk)),

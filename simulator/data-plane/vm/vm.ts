@@ -141,6 +141,7 @@ export async function createVmDataPlane(options: DataPlaneOptions): Promise<Data
           folder: join(instances, instanceId),
           image,
           accelerator,
+          selinux: options.selinux === true,
           disks: attached.map((disk) => ({ ...disk, path: disks.path(disk.diskId) })),
         });
         machines.set(instanceId, machine);

@@ -31,6 +31,6 @@ relabel() {
   cut -f1 "$M/kept" | sorted -u | comm -13 - "$M/relabelled" >"$M/unlabelled" && mv "$M/unlabelled" "$M/relabelled"
   [[ -s $M/relabelled ]] || return 0
   cd -P -- "$TO" || die "$TO is gone"
-  decode <"$M/relabelled" >"$DIR/list"
-  restorecon -F -0 -f "$DIR/list" || die 'restorecon could not give SELinux labels to what was brought back'
+  # Through a pipe: its own domain may not read our files.
+  decode <"$M/relabelled" | restorecon -F -0 -f - || die 'restorecon could not give SELinux labels to what was brought back'
 }

@@ -86,6 +86,8 @@ mount_pair() {
     [[ $type != btrfs ]] || options+=,subvol=$subvolume
     # What is wrong in the copy must not panic the guest, as its superblock may ask for.
     [[ $type != ext* ]] || options+=,errors=remount-ro
+    # SELinux may let the tool `mount` mount only on what has a label for it, which nothing below /run has.
+    ! selinuxenabled || chcon -t mnt_t -- "$at"
     if ! text=$(mount -t "$type" -o "$options" -- "$node" "$at" 2>&1); then
       why MountFailed "mounting $link ($type${volume:+, logical volume $volume}) failed: ${text//$'\n'/ }"
       return

@@ -22,9 +22,9 @@ const INSTANCE = 'i-guestscripts';
 
 export type Guest = Awaited<ReturnType<typeof bootGuest>>;
 
-export async function bootGuest(kind: 'vm' | 'loop') {
+export async function bootGuest(kind: 'vm' | 'loop', { selinux = false } = {}) {
   const stateDir = await mkdtemp(join(tmpdir(), 'guest-scripts-'));
-  const plane = await createDataPlane(kind, { stateDir, log: (line) => console.log(line) });
+  const plane = await createDataPlane(kind, { stateDir, log: (line) => console.log(line), selinux });
   await plane.createSystemDisk('d-system', 2 * GIB);
   await plane.startInstance(INSTANCE, [{ diskId: 'd-system', serial: 'system' }]);
   while (!(await plane.agentAnswers(INSTANCE))) await sleep(20);
