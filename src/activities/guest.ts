@@ -40,6 +40,9 @@ const GIB = 1024 ** 3;
 const SHORT = { timeoutSeconds: 120 };
 /** Characters of Base64, whole groups of four, that fit one command beside the script. */
 const LIST_PART = 8_000;
+/** A look at a job waits for its end in the guest, seconds: short at first, so that progress shows soon, then longer. */
+const FIRST_LOOK = 4;
+const LONGEST_LOOK = 10;
 /** Within an attempt of the scripts' policy; what is not done by then is done by the next one. */
 const LONG = { timeoutSeconds: 540 };
 
@@ -54,15 +57,17 @@ export function guestActivities(guest: GuestRunner, options: { copyPollMs: numbe
     let progress = {};
     const paced = copyPace();
     const tell = progressTeller(options.tellEveryMs);
-    for (;;) {
-      const status = await guest.run(step, 'copy-status', { ...runOf(step), job }, { ...SHORT, look: true, progress });
+    for (let waitSeconds = FIRST_LOOK; ; waitSeconds = Math.min(waitSeconds * 2, LONGEST_LOOK)) {
+      const began = Date.now();
+      const input = { ...runOf(step), job, waitSeconds };
+      const status = await guest.run(step, 'copy-status', input, { ...SHORT, look: true, progress });
       const { state: _, message: __, openFiles: ___, ...counters } = status;
       const now = paced(counters, Date.now());
       progress = { ...status, ...now };
       heartbeat(progress);
       await tell(now);
       if (status.state !== 'running') return status;
-      await Promise.race([sleep(options.copyPollMs), cancelled()]);
+      await Promise.race([sleep(Math.max(0, options.copyPollMs - (Date.now() - began))), cancelled()]);
     }
   }
 

@@ -212,9 +212,13 @@ export interface GuestReadyInput {
 }
 export type GuestReadyResult = BootRef;
 
-/** `copy-status`: of which job; by default the verification when one was started, else the copy. */
+/**
+ * `copy-status`: of which job; by default the verification when one was started, else the copy. Answers as soon as the job
+ * has ended, and after `waitSeconds` (0 to 99, default 0) otherwise.
+ */
 export interface CopyStatusInput extends RunRef {
   readonly job?: 'copy' | 'verify';
+  readonly waitSeconds?: number;
 }
 
 /**

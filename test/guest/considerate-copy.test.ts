@@ -51,6 +51,17 @@ describe.skipIf(process.getuid?.() !== 0)('a considerate copy', () => {
     expect(limited.copy).toBeGreaterThan(free.copy);
   }, 180_000);
 
+  it('tells of its end at once when it is given the time to come to it', async () => {
+    writeFileSync(join(root, 'b/db/file'), Buffer.alloc(6 * MIB, 'slow'));
+    const run = 'awaited';
+    await guest.ok('copy-engine', { run });
+    await guest.ok('copy-start', { run, mounts, conflictPolicy: 'take-b', throttle: { mibPerSecond: 2 } });
+    expect(await guest.ok('copy-status', { run, job: 'copy' })).toMatchObject({ state: 'running' });
+    expect(await guest.ok('copy-status', { run, job: 'copy', waitSeconds: 1 })).toMatchObject({ state: 'running' });
+    expect(await guest.ok('copy-status', { run, job: 'copy', waitSeconds: 60 })).toMatchObject({ state: 'done' });
+    await guest.ok('unmount', { run });
+  });
+
   /** Holds `name` open and waits; `how` as bash has it. */
   async function hold(name: string, how: '>>' | '<'): Promise<number> {
     const lines = `exec 5${how}"$1"; echo open; exec sleep 300`;

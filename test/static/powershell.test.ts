@@ -66,7 +66,7 @@ const INPUT_OF: { readonly [N in ScriptName]?: Names<GuestScripts[N]['input']> }
   mount: ['fileSystems'],
   'copy-engine': [],
   'copy-start': ['mounts', 'conflictPolicy', 'base', 'deletions', 'again'],
-  'copy-status': ['job'],
+  'copy-status': ['job', 'waitSeconds'],
   'verify-start': [],
   'verify-result': [],
   unmount: ['recoverySerial'],

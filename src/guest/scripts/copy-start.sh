@@ -143,7 +143,7 @@ for ((i = 0; i < 30; i++)); do
     [[ $state != refused ]] || refuse "$code" "$text"
     break
   fi
-  [[ -e $DIR/begun ]] && break
+  [[ -e $DIR/begun ]] || ! job_alive copy && break
   sleep 0.4
 done
 reply false

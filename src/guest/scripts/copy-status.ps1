@@ -1,4 +1,5 @@
 # Reads where a detached job is; changes nothing. Without a job named, the verification when it was started, else the copy.
+# A job at work is given waitSeconds to end first.
 $job = [string](Get-Field $In 'job' '')
 if ($job -eq '') {
   $job = 'copy'
@@ -6,6 +7,8 @@ if ($job -eq '') {
 }
 if (@('copy', 'verify') -cnotcontains $job) { Deny 'InvalidInput' ('unknown job {0}' -f $job) }
 if (-not [IO.Directory]::Exists($RunDir + '\' + $job)) { Fail 'NotStarted' ('no {0} of the run {1} was started in this guest since its last boot' -f $job, $Run) }
+$end = (Get-Date).AddSeconds([int](Get-Field $In 'waitSeconds' 0))
+while ((Test-Job $job) -and (Get-Date) -lt $end) { Start-Sleep -Milliseconds 500 }
 # Alive first, then the result: a job that ends in between is then seen with its result.
 $state = 'lost'
 $message = 'the process of the {0} job is gone' -f $job

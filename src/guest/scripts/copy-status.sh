@@ -1,4 +1,5 @@
-# Reads where a detached job is; changes nothing. Without `job`, the verification when it was started, else the copy.
+# Reads where a detached job is; changes nothing. Without `job`, the verification when it was started, else the copy. A job
+# at work is given `waitSeconds` to end first.
 job=${IN[job]-}
 if [[ ! $job ]]; then
   job=copy
@@ -7,6 +8,10 @@ fi
 [[ $job == @(copy|verify) ]] || refuse InvalidInput "unknown job $job"
 DIR=$RUN_DIR/$job
 [[ -d $DIR ]] || fail NotStarted "no $job of the run $RUN was started in this guest since its last boot"
+wait=${IN[waitSeconds]-0}
+[[ $wait =~ ^[0-9]{1,2}$ ]] || refuse InvalidInput 'waitSeconds is no number of seconds below 100'
+# It and its workers hold this lock: nobody has to look again and again.
+if [[ -e $DIR/lock ]] && ((wait > 0)) && job_alive "$job"; then flock -s -w "$wait" 7 7<"$DIR/lock"; fi
 # Alive first, then the result: a job that ends in between is then seen with its result.
 state=lost message="the process of the $job job is gone"
 if job_alive "$job"; then state=running message=; fi

@@ -1,7 +1,6 @@
 /** The guest scripts on this very machine, as root: for what needs many files and no disks. */
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { guestScript, parseAnswer } from '../../../src/guest/assemble.ts';
 import type { CopyStartInput, CopyStatusResult, GuestScripts, ScriptName } from '../../../src/guest/scripts.ts';
@@ -29,11 +28,9 @@ export interface HereOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Is made to the text of each script: for a limit that nobody wants to wait for. */
   readonly change?: (text: string) => string;
-  /** Between two looks at a job: each is a script, and takes its share of the processor. */
-  readonly pollMs?: number;
 }
 
-export function hereGuest({ env = process.env, change, pollMs = 100 }: HereOptions = {}) {
+export function hereGuest({ env = process.env, change }: HereOptions = {}) {
   const runs = new Set<string>();
 
   async function run<N extends ScriptName>(name: N, input: GuestScripts[N]['input']) {
@@ -54,9 +51,8 @@ export function hereGuest({ env = process.env, change, pollMs = 100 }: HereOptio
 
   async function ended(name: string, job: 'copy' | 'verify'): Promise<CopyStatusResult> {
     for (;;) {
-      const status = await ok('copy-status', { run: name, job });
+      const status = await ok('copy-status', { run: name, job, waitSeconds: 60 });
       if (status.state !== 'running') return status;
-      await sleep(pollMs);
     }
   }
 
