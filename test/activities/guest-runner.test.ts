@@ -1,8 +1,10 @@
 // What becomes of a guest script's ending. The simulator has no machine behind it here: the test says what the guest says.
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { guestRunName } from '../../src/activities/identity.ts';
 import { ACTIVITY_FAILURE } from '../../src/contract/messages.ts';
+import { guestScript } from '../../src/guest/assemble.ts';
 import { activityEnvironment, type SimulatedCloud, simulatedCloud } from '../support/simulated-cloud.ts';
 
 let cloud: SimulatedCloud;
@@ -64,6 +66,7 @@ test('a copy is looked at anew until it has ended, its counters in the heartbeat
   await guestSays(status('running', 3));
   await guestSays(status('running', 6));
   await guestSays(status('done', 9));
+  const before = (await cloud.calls('RunCommand')).length;
   const env = activity();
   const seen: unknown[] = [];
   env.on('heartbeat', (details: { filesDone?: number }) => {
@@ -77,6 +80,13 @@ test('a copy is looked at anew until it has ended, its counters in the heartbeat
   expect([...new Set(seen)]).toEqual([3, 6, 9]);
   // While the next look is under way, too: nothing but the first beats is without counters.
   expect(seen.length).toBeGreaterThan(6);
+  const looks = (await cloud.calls('RunCommand')).slice(before);
+  // Each gives the job longer to end. The log of calls has digests of scripts.
+  const script = (waitSeconds: number) =>
+    Buffer.from(guestScript('copy-status', { run: guestRunName('r'), job: 'copy', waitSeconds })).toString('base64');
+  expect(looks.map(({ parameters }) => parameters['CommandContent'])).toMatchObject(
+    [4, 8, 10].map((seconds) => ({ sha256: createHash('sha256').update(script(seconds)).digest('hex') })),
+  );
 });
 
 test.each(['lost', 'failed'])(
