@@ -35,7 +35,7 @@ mv /usr/sbin/qemu-ga /usr/sbin/qemu-ga.real
 printf '#!/bin/bash\nexec runcon system_u:system_r:initrc_t:s0 /usr/sbin/qemu-ga.real "$@"\n' >/usr/sbin/qemu-ga
 chmod 755 /usr/sbin/qemu-ga
 restorecon -R -e /usr/lib/modules $here /etc /run /usr/bin /usr/lib /usr/libexec /usr/sbin
-restorecon / /mnt /opt /root /srv /tmp /usr /var /var/*
+restorecon / /bin /lib /lib64 /sbin /mnt /opt /root /srv /tmp /usr /var /var/*
 udevadm control --exit
 /lib/systemd/systemd-udevd --daemon
 restorecon -R /dev

@@ -99,6 +99,8 @@ describe('a copy', () => {
       expect.arrayContaining(['ro', 'nosuid', 'seclabel']),
     );
     expect(await labels(`${at}/shop`)).toMatchObject({ changed: 'httpd_sys_rw_content_t', bare: 'unlabeled_t' });
+    const { entries } = await guest.ok('look-into-copy', { run: RUN, mounts, what: 'diff', path: MAIL });
+    expect(entries).toMatchObject([{ path: `${MAIL}/box`, verdict: 'only-in-b' }]);
   });
 
   it('keeps the labels of B, and gives those of the policy to what has none', async () => {
@@ -159,7 +161,25 @@ describe('a copy', () => {
     expect(await labels(SHOP)).toMatchObject({ changed: 'var_spool_t', own: 'etc_t' });
   });
 
-  it('is refused nothing that the scripts need', async () => {
+  it('the disk is frozen and thawed, what cannot be grown is named, and a hook runs as a user', async () => {
+    const originalSerial = serialOf(ORIGINAL);
+    const fileSystems = ['/var/spool'];
+    expect(await guest.ok('freeze', { run: RUN, originalSerial, seconds: 60 })).toMatchObject({ fileSystems });
+    expect(await guest.ok('thaw', { run: RUN })).toMatchObject({ fileSystems: 1, byDeadMan: false });
+    await guest.plane.resizeDisk(ORIGINAL, 2 * SIZE);
+    await guest.sh(
+      `${waitFor(ORIGINAL)}; until [ "$(lsblk -bdno SIZE $disk | cat)" = ${2 * SIZE} ]; do sleep 0.1; done`,
+    );
+    // This policy lets resize2fs open few mount points. What it denies is named.
+    const { left } = await guest.ok('grow', { run: RUN, originalSerial });
+    expect(left).toEqual([expect.stringContaining('Permission denied while trying to open mountpoint /var/spool')]);
+    const hook = { run: RUN, id: 'afterCopy-1', command: '/usr/bin/id', args: ['-un'], user: 'games' };
+    const ended = await guest.ok('hook', { ...hook, timeoutSeconds: 60, waitSeconds: 20 });
+    expect(ended).toMatchObject({ state: 'done', exitCode: 0 });
+    expect(await guest.sh(`cat '${ended.outputFile}'`)).toBe('games\n');
+  });
+
+  it('nothing else that the scripts need is denied', async () => {
     // What tools do not get are our own descriptors, which they have no use for.
     const denied = await guest.sh(
       `dmesg | grep -a 'avc:  denied.*permissive=0' | grep -v '{ write }.* path="/run/ecs-[er]' | cut -c 1-400`,
