@@ -93,7 +93,6 @@ mount_pair() {
       return
     fi
     new+=("$at")
-    mount --make-private "$at"
   fi
   for ((k = 0; k < IN[$f.paths.#]; k++)); do
     p=${IN[$f.paths.$k]}
