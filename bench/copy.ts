@@ -29,7 +29,6 @@ const RUN = 'bench-copy';
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-copy-'));
 const [src, dst] = [join(folder, 'src'), join(folder, 'dst')];
-// Rarely beside a worker's look every four seconds, so that little is waited for after the end.
 const guest = hereGuest();
 
 let running: ChildProcess | undefined;

@@ -25,17 +25,16 @@ const changed = (script: string, change: (text: string) => string) =>
   );
 
 export interface HereOptions {
-  readonly env?: NodeJS.ProcessEnv;
   /** Is made to the text of each script: for a limit that nobody wants to wait for. */
   readonly change?: (text: string) => string;
 }
 
-export function hereGuest({ env = process.env, change }: HereOptions = {}) {
+export function hereGuest({ change }: HereOptions = {}) {
   const runs = new Set<string>();
 
   async function run<N extends ScriptName>(name: N, input: GuestScripts[N]['input']) {
     if ('run' in input) runs.add(input.run);
-    const bash = spawn('bash', ['-s'], { env, stdio: ['pipe', 'pipe', 'ignore'] });
+    const bash = spawn('bash', ['-s'], { stdio: ['pipe', 'pipe', 'ignore'] });
     const script = guestScript(name, input);
     bash.stdin.end(change === undefined ? script : changed(script, change));
     const chunks: Buffer[] = [];
