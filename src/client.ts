@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type * as TemporalClient from '@temporalio/client';
 import type { Client, Connection, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
-import { connectError, firstFailure, probeTcp } from './client/connecting.ts';
+import { connectError, firstFailure } from './client/connecting.ts';
 import {
   ClientError,
   GRPC,
@@ -58,6 +58,7 @@ import type {
   SyncRequest,
 } from './contract/rollback.ts';
 import { copyProgressSchema, rollbackInputSchema, syncInputSchema } from './contract/rollback.ts';
+import { probeTcp } from './temporal-address.ts';
 
 export { ClientError, type ClientErrorKind, otherInput, RunFailedError } from './client/errors.ts';
 export type { SweepHandle, SweepSchedule, SweepView } from './client/sweeps.ts';

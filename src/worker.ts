@@ -10,7 +10,25 @@ import { CloudConfigError, ecsOptionsFromEnv } from './cloud/config.ts';
 import { createPoller } from './cloud/poller.ts';
 import { DEFAULT_TASK_QUEUE } from './contract/ids.ts';
 import { SEARCH_ATTRIBUTES } from './contract/messages.ts';
+import { probeTcp, whyUnreachable } from './temporal-address.ts';
 import { type TemporalSettings, temporalSettings } from './temporal-settings.ts';
+
+const USAGE = `Usage: ecs-rollback-worker
+
+Carries out the runs of one task queue until SIGINT or SIGTERM. Takes no arguments; its settings are in the environment:
+
+  TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, …
+                                 as for every Temporal tool
+  ECS_ROLLBACK_TASK_QUEUE        default ${DEFAULT_TASK_QUEUE}
+  ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, …
+                                 credentials by the vendor's default chain
+  ECS_ROLLBACK_ENDPOINT          another ECS endpoint than the region's own
+  ECS_ROLLBACK_POLL_INTERVAL_MS  how often the cloud is looked at, default 1000
+  ECS_ROLLBACK_CALL_TIMEOUT_MS   bound of one ECS call, default 15000
+  ECS_ROLLBACK_DEBUG             show where an error comes from
+
+Exit codes: 0 stopped, 2 settings, 7 Temporal cannot be reached or used.
+`;
 
 /** A server accepts connections before its namespace is there; a compose stack takes about this long. */
 const CONNECT_FOR_MS = 60_000;
@@ -47,6 +65,8 @@ async function untilConnected<T>(address: string, attempt: () => Promise<T>): Pr
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // What the runtime says of a connection that failed below gRPC (1.24).
+  if (error.message.includes('tonic::transport::Error(')) return whyUnreachable(error);
   const details = 'details' in error && typeof error.details === 'string' ? error.details : error.message;
   return details.split('\n')[0] ?? '';
 }
@@ -93,7 +113,17 @@ function workflowSource(): { workflowBundle: { codePath: string } } | { workflow
     : { workflowsPath: fileURLToPath(new URL('./workflows', import.meta.url)) };
 }
 
-async function main(): Promise<void> {
+async function main(args: readonly string[]): Promise<void> {
+  if (args[0] === '--help' || args[0] === '-h') {
+    process.stdout.write(USAGE);
+    return;
+  }
+  if (args.length > 0) {
+    throw new StartFailure(
+      2,
+      `unknown argument ${args[0]}: the worker takes none, its settings are in the environment (--help names them)`,
+    );
+  }
   const env = process.env;
   const configuration = ecsOptionsFromEnv(env);
   const taskQueue = env['ECS_ROLLBACK_TASK_QUEUE'] || DEFAULT_TASK_QUEUE;
@@ -111,7 +141,12 @@ async function main(): Promise<void> {
 
   const { connectionOptions, namespace = 'default' } = readSettings();
   const address = connectionOptions.address ?? 'localhost:7233';
-  const connection = await untilConnected(address, () => NativeConnection.connect(connectionOptions));
+  const connection = await untilConnected(address, async () => {
+    await probeTcp(address, RETRY_MS).catch((error: unknown) => {
+      throw new Error(whyUnreachable(error), { cause: error });
+    });
+    return NativeConnection.connect(connectionOptions);
+  });
   try {
     await untilConnected(address, () => connection.workflowService.describeNamespace({ namespace }));
     await ensureSearchAttributes(connection, namespace);
@@ -149,7 +184,7 @@ async function main(): Promise<void> {
   }
 }
 
-main().catch((error: unknown) => {
+main(process.argv.slice(2)).catch((error: unknown) => {
   // The runtime's own threads would keep a worker that could not start alive for ever.
   if (error instanceof CloudConfigError) {
     for (const problem of error.problems) say(problem);
