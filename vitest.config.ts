@@ -43,7 +43,6 @@ const FIRST = [
   'e2e/operator',
   'guest/guest-scripts',
   'guest/vm-data-plane',
-  'e2e/grow',
   'guest/selinux',
   'e2e/endings',
   'guest/interrupted-copy',

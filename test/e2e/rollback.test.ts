@@ -1,6 +1,7 @@
 /**
  * The whole rollback with real bytes, once on each file system: starter, worker, Temporal, the ECS API and a virtual
- * machine, all as processes of their own. What the guest's disk holds decides, not what the product says of it.
+ * machine, all as processes of their own. What the guest's disk holds decides, not what the product says of it. The disk
+ * with LVM was expanded since A, and the service takes its size back with the reset.
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,19 +9,26 @@ import type { RollbackPlan } from '../../src/contract/rollback.ts';
 import { beyondLooking, gather } from './evidence.ts';
 import { below, type Manifest, notBelow } from './guest.ts';
 import { type Evidence, violations } from '../support/invariants.ts';
-import { openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
+import { eventually, openStage, type RunDocument, type Stage, type StarterEnd } from './stage.ts';
 
 const PATHS = ['/data/uploads', '/data/db/ledger.db'];
 const pathFlags = PATHS.flatMap((path) => ['--path', path]);
+const LARGER_GIB = 24;
+const GIB = 1024 ** 3;
 
 // ext4 on a logical volume; plain partitions are in the other stories.
-describe.concurrent.each(['lvm', 'xfs'] as const)('rollback and sync on %s', (fs) => {
+describe.concurrent.each([
+  { fs: 'lvm', expanded: true, kept: 'grown' },
+  { fs: 'xfs', expanded: false, kept: 'completed-xfs' },
+] as const)('rollback and sync on $fs', ({ fs, expanded, kept }) => {
   const marker = `content-${randomBytes(9).toString('hex')}`;
   let stage: Stage;
   let snapshotA: string;
   let atA: Manifest;
   let beforeDamage: Manifest;
   let damaged: Manifest;
+  /** Bytes that the file system grew by from A to the end. */
+  let growth: number;
   let after: Manifest;
   let end: StarterEnd;
   let run: RunDocument;
@@ -28,10 +36,19 @@ describe.concurrent.each(['lvm', 'xfs'] as const)('rollback and sync on %s', (fs
 
   beforeAll(async () => {
     stage = await openStage({ dataPlane: 'vm', fs });
-    const { guest } = stage;
+    const { guest, ecs, diskId } = stage;
     await guest.runFile('tree', { MARKER: marker });
     atA = await guest.manifest();
+    const size = async () => Number(await guest.run('#!/bin/sh\ndf -B1 --output=size /data | tail -1'));
+    const sizeAtA = await size();
     snapshotA = await stage.snapshot('nightly');
+    if (expanded) {
+      await stage.control('POST', 'switches', { sizeAfterReset: 'snapshot' });
+      await ecs.resizeDisk({ diskId, sizeGiB: LARGER_GIB, clientToken: 'expanded' });
+      await eventually('the larger disk', async () =>
+        (await ecs.disks([diskId])).get(diskId)?.sizeGiB === LARGER_GIB ? true : undefined,
+      );
+    }
     await guest.runFile('newer', { MARKER: marker });
     beforeDamage = await guest.manifest();
     await guest.runFile('damage');
@@ -51,7 +68,8 @@ describe.concurrent.each(['lvm', 'xfs'] as const)('rollback and sync on %s', (fs
       marker,
     });
     after = await guest.manifest();
-    await stage.keep(`completed-${fs}`, run);
+    growth = (await size()) - sizeAtA;
+    await stage.keep(kept, run);
   }, 280_000);
 
   afterAll(() => stage?.close());
@@ -93,6 +111,19 @@ describe.concurrent.each(['lvm', 'xfs'] as const)('rollback and sync on %s', (fs
     });
     expect(withoutTime(after)).toEqual(withoutTime(atA));
   });
+
+  if (expanded) {
+    it('makes disk, partition, volume and file system as large as before', () => {
+      const steps = Object.fromEntries((run.result?.steps ?? []).map(({ id, detail }) => [id, detail]));
+      expect(steps).toMatchObject({
+        restoreDiskSize: `resized from 20 to ${LARGER_GIB} GiB`,
+        growFileSystems: expect.stringMatching(/^grown: \/dev\/vdb1, shop\/data, \/data$/),
+      });
+      const resizes = evidence.calls.filter((call) => call.action === 'ResizeDisk' && call.tookEffect);
+      expect(resizes.map(({ parameters }) => parameters['NewSize'])).toEqual([String(LARGER_GIB)]);
+      expect(growth).toBeGreaterThan((LARGER_GIB - 20) * 0.95 * GIB);
+    });
+  }
 
   it('names where it has kept aside what it replaced', () => {
     const aside = run.result?.receipt?.aside;
