@@ -90,6 +90,8 @@ describe('vm data plane', () => {
         'findmnt -no SOURCE /; lsblk -bdno SIZE,SERIAL /dev/vda; id -u; ip_up=$(< /sys/class/net/lo/flags); echo $ip_up',
       ),
     ).toBe(`/dev/vda1\n${20 * GIB} ${SYSTEM.serial}\n0\n0x9`);
+    // Else whatever makes a UUID waits for it.
+    expect(await sh('dmesg | grep -o "random: crng init done"')).toBe('random: crng init done');
   });
 
   it('runs a script as a file: its interpreter, user, folder, exit status, both outputs in order', async () => {
