@@ -1,13 +1,11 @@
 /** The worker as a real process, as far as it comes without a server. */
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
-
-const worker = fileURLToPath(new URL('../../src/worker.ts', import.meta.url));
+import { programArguments } from '../support/program-arguments.ts';
 
 function starts(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', worker, ...args], {
+  const child = spawn(process.execPath, [...programArguments('src/worker'), ...args], {
     env: { ...process.env, TEMPORAL_NAMESPACE: 'default', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,17 +1,16 @@
 /** The starter as a real process: what a shell and a runbook see. */
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { programArguments } from '../../support/program-arguments.ts';
 import { DISK, SNAPSHOT_A } from './samples.ts';
 
-const starter = fileURLToPath(new URL('../../../src/starter.ts', import.meta.url));
 const target = ['--region', 'cn-hangzhou', '--disk', DISK, '--snapshot', SNAPSHOT_A];
 
 function starts(args: readonly string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number | null; stdout: string; stderr: string; ms: number }>((resolve, reject) => {
     const startedAt = Date.now();
     const { TEMPORAL_ADDRESS: _address, ALIBABA_CLOUD_REGION_ID: _region, ...inherited } = process.env;
-    const child = spawn(process.execPath, ['--import', 'tsx', starter, ...args], {
+    const child = spawn(process.execPath, [...programArguments('src/starter'), ...args], {
       env: { ...inherited, LANG: 'C.UTF-8', NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
