@@ -13,7 +13,7 @@ const project = (name: string, groupOrder: number, extra: object = {}) => ({
   },
 });
 /** Mostly waiting for processes of their own. Vitest's own choice would be one at a time on two cores. */
-const LIGHT = { maxWorkers: 3 };
+const LIGHT = { maxWorkers: 5 };
 /**
  * An emulated guest keeps one core busy, some others both; but each waits now and then. The SDKs of Temporal and Alibaba take
  * seconds to import: files of a project that are run by the same process share them.
