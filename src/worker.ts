@@ -18,7 +18,7 @@ const USAGE = `Usage: ecs-rollback-worker
 Carries out the runs of one task queue until SIGINT or SIGTERM. Takes no arguments; its settings are in the environment:
 
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, …
-                                 as for every Temporal tool
+                                 as for every Temporal tool, which reads temporal.toml, too
   ECS_ROLLBACK_TASK_QUEUE        default ${DEFAULT_TASK_QUEUE}
   ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, …
                                  credentials by the vendor's default chain
@@ -27,7 +27,7 @@ Carries out the runs of one task queue until SIGINT or SIGTERM. Takes no argumen
   ECS_ROLLBACK_CALL_TIMEOUT_MS   bound of one ECS call, default 15000
   ECS_ROLLBACK_DEBUG             show where an error comes from
 
-Exit codes: 0 stopped, 2 settings, 7 Temporal cannot be reached or used.
+Exit codes: 0 stopped, 1 unexpected, 2 settings, 7 Temporal cannot be reached or used.
 `;
 
 /** A server accepts connections before its namespace is there; a compose stack takes about this long. */
