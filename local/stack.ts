@@ -3,7 +3,7 @@
  * in the foreground; the demo and the end-to-end tests use `startStack`. Nothing of it outlives its process.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -49,7 +49,7 @@ export interface StackOptions {
   readonly workerEnv?: Readonly<Record<string, string>>;
   /** Ends the start early; what was started is stopped. */
   readonly signal?: AbortSignal;
-  /** Temporal's database is a file, so that its server can be crashed and recovered; else it is in memory, and quicker. */
+  /** Server and simulator keep their state in files, so that they can be crashed and recovered; else in memory, and quicker. */
   readonly durable?: boolean;
   /** What `buildToRun` has made: worker and simulator run compiled, which starts them in a third of the time. */
   readonly built?: string;
@@ -82,7 +82,7 @@ export interface Stack {
   readonly readyAfter: Readonly<Record<string, number>>;
   /** One more worker, or one after the first was killed. Resolves when it polls. */
   startWorker(name?: string, env?: Readonly<Record<string, string>>): Promise<RunningProcess>;
-  /** SIGKILL; Temporal's server only of a durable stack. Resolves when the process is gone; with the simulator, its guests are. */
+  /** SIGKILL, of a durable stack only. Resolves when the process is gone; with the simulator, its guests are. */
   crash(part: Part): Promise<void>;
   /** After `crash`: the same process again, on the same port and with what it had on disk. Resolves when it answers. */
   recover(part: Part): Promise<void>;
@@ -186,7 +186,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       readyAfter,
       startWorker,
       crash: async (name) => {
-        if (name === 'temporal' && options.durable !== true) throw new Error('start the stack with durable: true');
+        if (options.durable !== true) throw new Error('start the stack with durable: true');
         const { running } = partOf(name);
         process.kill(running.pid, 'SIGKILL');
         await running.ended;
@@ -309,8 +309,6 @@ async function startSimulator(
 ): Promise<{ scene: SimulatorReady; part: StackPart }> {
   const { dataPlane = 'vm', fs = 'ext4', speed = DEFAULT_SPEED, packages = [] } = options;
   if (dataPlane !== 'none') await ensureSystemPackages(dataPlane, options.log);
-  const stateDir = join(dir, 'simulator');
-  await mkdir(stateDir, { recursive: true });
   let firstLine: string | undefined;
   const { command, args, cwd } = program('simulator/main', options.built);
   const spec: ProcessSpec = {
@@ -318,12 +316,13 @@ async function startSimulator(
     command,
     args: [
       ...args,
-      ...`--port ${port} --data-plane ${dataPlane} --fs ${fs} --speed ${speed} --state`.split(' '),
-      stateDir,
+      ...`--port ${port} --data-plane ${dataPlane} --fs ${fs} --speed ${speed}`.split(' '),
+      ...(options.durable === true ? ['--state', join(dir, 'simulator')] : []),
       ...(packages.length === 0 ? [] : ['--packages', packages.join(',')]),
     ],
     cwd,
     env: childEnv({
+      TMPDIR: dir,
       SIMULATOR_ACCESS_KEY_ID: settings['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? '',
       SIMULATOR_ACCESS_KEY_SECRET: settings['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? '',
     }),

@@ -15,7 +15,7 @@ The ECS API on loopback, with real disks and machines behind it. Prints one JSON
   --port P             port to listen on; 0, the default, takes a free one
   --host H             address to bind (default 127.0.0.1)
   --data-plane KIND    vm (default): QEMU guests; loop: root on Linux; none: no bytes, no machines
-  --state DIR          keep the state in DIR and continue from it (default: a folder that is removed at the end)
+  --state DIR          keep the state in DIR and continue from it (default: it ends with the process)
   --speed X            simulated time runs X times as fast (default 1)
   --scene NAME         default: an instance with system disk and mounted data disk; none: an empty region
   --fs TYPE            file system of the scene's data disk: ext4 (default), xfs, or lvm (ext4 on LVM)
@@ -34,7 +34,7 @@ function oneOf<T extends string>(flag: string, value: string, choices: readonly 
   return found;
 }
 
-function readOptions(): Omit<SimulatorOptions, 'stateDir' | 'log'> & { state: string | undefined } {
+function readOptions(): Omit<SimulatorOptions, 'stateDir' | 'keepState' | 'log'> & { state: string | undefined } {
   let values;
   try {
     ({ values } = parseArgs({
@@ -106,7 +106,7 @@ async function main(): Promise<void> {
     process.stderr.write(`simulator: ${line}\n`);
   };
   let stopping = false;
-  const started = startSimulator({ ...options, stateDir, log });
+  const started = startSimulator({ ...options, stateDir, keepState: state !== undefined, log });
   const stop = (): void => {
     if (stopping) return;
     stopping = true;

@@ -8,7 +8,7 @@ import { Region } from './engine/region.ts';
 import { createScene, defaultScene, type SceneFileSystem } from './scene.ts';
 import { serve } from './server.ts';
 import { defaultDurations, defaultSwitches, type Scene, type World } from './state/model.ts';
-import { loadWorld, Store } from './state/store.ts';
+import { loadWorld, notKept, StateFolder } from './state/store.ts';
 
 export interface SimulatorOptions {
   readonly host: string;
@@ -16,6 +16,8 @@ export interface SimulatorOptions {
   readonly port: number;
   readonly dataPlane: DataPlaneKind;
   readonly stateDir: string;
+  /** Another process can go on with what `stateDir` holds, even after a SIGKILL; otherwise only the data plane uses it. */
+  readonly keepState: boolean;
   readonly speed: number;
   readonly fileSystem: SceneFileSystem;
   readonly scene: 'default' | 'none';
@@ -77,7 +79,7 @@ const newWorld = (options: SimulatorOptions): World => ({
 
 /** Rejects with one clear line when it cannot start; nothing is left running then. */
 export async function startSimulator(options: SimulatorOptions): Promise<StartedSimulator> {
-  const earlier = loadWorld(options.stateDir);
+  const earlier = options.keepState ? loadWorld(options.stateDir) : undefined;
   if (earlier !== undefined && earlier.dataPlane !== options.dataPlane) {
     throw new Error(
       `--state ${options.stateDir} was made with data plane ${earlier.dataPlane}; start it with --data-plane ${earlier.dataPlane}, or choose another folder`,
@@ -86,7 +88,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Started
   const world = earlier ?? newWorld(options);
   if (options.accessKeyId !== undefined) world.accessKeyId = options.accessKeyId;
   if (options.accessKeySecret !== undefined) world.accessKeySecret = options.accessKeySecret;
-  const store = new Store(options.stateDir, () => world);
+  const store = options.keepState ? new StateFolder(options.stateDir, () => world) : notKept;
   const dataPlane = await createDataPlane(options.dataPlane, { stateDir: options.stateDir, log: options.log });
   const clock = new Clock(world.simTime, options.speed);
   const region = new Region({ world, clock, dataPlane, store, log: options.log });
@@ -103,7 +105,9 @@ export async function startSimulator(options: SimulatorOptions): Promise<Started
       });
     }
     await store.save();
-    const calls = new CallLog(options.stateDir, world.lastEffect);
+    const calls = new CallLog(
+      options.keepState ? { stateDir: options.stateDir, lastEffect: world.lastEffect } : undefined,
+    );
     const server = await serve({ region, calls }, options);
     const endpoint = `${options.host === '0.0.0.0' ? '127.0.0.1' : options.host}:${server.port}`;
     return {

@@ -1,4 +1,4 @@
-/** Every call that was received, kept in memory and, line by line, on disk; scripts and contents only as hash and size. */
+/** Every call that was received, in memory and, where the state is kept, line by line on disk; scripts and contents only as hash and size. */
 import { createHash } from 'node:crypto';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,12 +21,16 @@ export function loggable(wire: ReadonlyMap<string, string>): Record<string, unkn
 
 export class CallLog {
   readonly records: CallRecord[];
-  private readonly file: string;
+  private readonly file: string | undefined;
 
-  /** `lastEffect`: of the world that goes with it; a later call took effect in a world that was not written any more. */
-  constructor(stateDir: string, lastEffect: number) {
-    this.file = join(stateDir, 'calls.jsonl');
-    this.records = read(this.file);
+  /**
+   * Without `kept` it ends with the process. `lastEffect`: of the world that goes with it; a later call took effect in a
+   * world that was not written any more.
+   */
+  constructor(kept?: { readonly stateDir: string; readonly lastEffect: number }) {
+    this.file = kept && join(kept.stateDir, 'calls.jsonl');
+    this.records = this.file === undefined ? [] : read(this.file);
+    const lastEffect = kept?.lastEffect ?? 0;
     for (const record of this.records) {
       if (record.tookEffect && record.seq > lastEffect)
         this.amend(record, { tookEffect: false, code: 'lost in a crash' });
@@ -46,6 +50,7 @@ export class CallLog {
   }
 
   private write(record: CallRecord): void {
+    if (this.file === undefined) return;
     // The line end comes first: what a killed process left half written must not swallow the next one.
     appendFileSync(this.file, `\n${JSON.stringify(record)}`, { mode: 0o600 });
   }

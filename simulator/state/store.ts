@@ -1,14 +1,30 @@
-/**
- * Keeps the world in one JSON file, and beside it the invocations that are over: they are most of its bytes and change no
- * more, so they are written once. `save` resolves when everything changed before the call is on disk; calls that come
- * while a write runs share the next one.
- */
+/** Where the world is kept, so that another process can go on with it. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InvocationState, World } from './model.ts';
 
-export class Store {
+export interface Store {
+  /** It is over and will never change again; on disk with the next save. */
+  isOver(invocation: InvocationState): void;
+  /** Resolves when everything changed before the call is kept. */
+  save(): Promise<void>;
+  /** Resolves when no change waits for the disk. */
+  settle(): Promise<void>;
+}
+
+/** For a world that ends with its process. */
+export const notKept: Store = {
+  isOver: () => {},
+  save: async () => {},
+  settle: async () => {},
+};
+
+/**
+ * Keeps the world in one JSON file, and beside it the invocations that are over: they are most of its bytes and change no
+ * more, so they are written once. Saves that come while a write runs share the next one.
+ */
+export class StateFolder implements Store {
   private readonly file: string;
   private readonly overFile: string;
   private readonly world: () => World;
@@ -25,7 +41,6 @@ export class Store {
     this.over = new Set(readOver(stateDir).map(({ id }) => id));
   }
 
-  /** It is over and will never change again; on disk with the next save. */
   isOver(invocation: InvocationState): void {
     if (this.over.has(invocation.id)) return;
     this.over.add(invocation.id);
@@ -43,7 +58,6 @@ export class Store {
     await this.queued;
   }
 
-  /** Resolves when no change waits for the disk. */
   async settle(): Promise<void> {
     await (this.queued ?? this.running);
   }

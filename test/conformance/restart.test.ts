@@ -87,12 +87,13 @@ describe.skipIf(live)('restart', () => {
     expect(readdirSync(state).filter((name) => name.endsWith('.new'))).toEqual([]);
   });
 
-  it('removes its own folder when it is stopped', async () => {
+  it('without --state writes nothing down, and removes its own folder when it is stopped', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ecs-simulator-tmp-'));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const own = (): string[] => readdirSync(folder).filter((name) => name.startsWith('ecs-simulator-'));
     const { child } = await startProcess(['--scene', 'none'], { TMPDIR: folder });
     expect(own()).toHaveLength(1);
+    expect(readdirSync(join(folder, own()[0] ?? ''))).toEqual([]);
     await stopProcess(child, 'SIGINT');
     expect(child.exitCode).toBe(0);
     expect(own()).toEqual([]);

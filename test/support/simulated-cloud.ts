@@ -50,6 +50,7 @@ export async function simulatedCloud(options: { speed?: number } = {}): Promise<
     port: 0,
     dataPlane: 'none',
     stateDir,
+    keepState: false,
     speed,
     fileSystem: 'ext4',
     scene: 'default',

@@ -7,7 +7,7 @@ import { cutOutput, substitute } from '../../../simulator/actions/cloud-assistan
 import { CallLog, loggable } from '../../../simulator/engine/call-log.ts';
 import { Clock } from '../../../simulator/engine/clock.ts';
 import { defaultSwitches, type InvocationState, type World } from '../../../simulator/state/model.ts';
-import { loadWorld, Store } from '../../../simulator/state/store.ts';
+import { loadWorld, StateFolder } from '../../../simulator/state/store.ts';
 
 describe('clock', () => {
   beforeEach(() => {
@@ -53,7 +53,7 @@ describe('store', () => {
 
   it('has on disk whatever was changed before save was called, under any number of callers', async () => {
     const world = { format: 3, nextSeq: 0 } as World;
-    const store = new Store(folder, () => world);
+    const store = new StateFolder(folder, () => world);
     const read = (): number => (JSON.parse(readFileSync(join(folder, 'world.json'), 'utf8')) as World).nextSeq;
     await Promise.all(
       Array.from({ length: 50 }, async (_, i) => {
@@ -69,7 +69,7 @@ describe('store', () => {
 
   it('is empty at first, and refuses what another version wrote', async () => {
     expect(loadWorld(folder)).toBeUndefined();
-    await new Store(folder, () => ({ format: 1 }) as unknown as World).save();
+    await new StateFolder(folder, () => ({ format: 1 }) as unknown as World).save();
     expect(() => loadWorld(folder)).toThrow(/another version/);
   });
 
@@ -79,7 +79,7 @@ describe('store', () => {
       format: 3,
       invocations: { 't-2': invocation('t-2', 2), 't-1': invocation('t-1', 1) },
     } as unknown as World;
-    const store = new Store(folder, () => world);
+    const store = new StateFolder(folder, () => world);
     store.isOver(invocation('t-2', 2));
     await store.save();
     await store.save();
@@ -87,7 +87,7 @@ describe('store', () => {
     expect(readFileSync(join(folder, 'invocations.jsonl'), 'utf8').match(/script of t-2/g)).toHaveLength(1);
     // What a killed process left half written swallows nothing that comes later.
     appendFileSync(join(folder, 'invocations.jsonl'), '\n{"id":"t-3","se');
-    const later = new Store(folder, () => world);
+    const later = new StateFolder(folder, () => world);
     later.isOver(invocation('t-1', 1));
     await later.save();
     expect(Object.entries(loadWorld(folder)?.invocations ?? {})).toEqual([
@@ -106,12 +106,17 @@ describe('store', () => {
       tookEffect: true,
       answered: false,
     };
-    const log = new CallLog(folder, 0);
+    const log = new CallLog({ stateDir: folder, lastEffect: 0 });
     log.add({ ...call, action: 'StopInstance' });
     log.amend(log.add({ ...call, action: 'CreateSnapshot', createdId: 's-1' }), { answered: true });
     log.add({ ...call, action: 'ResetDisk' });
     appendFileSync(join(folder, 'calls.jsonl'), '\n{"seq":4,"ti');
-    const read = () => new CallLog(folder, 2).records.map((each) => [each.action, each.tookEffect, each.answered]);
+    const read = () =>
+      new CallLog({ stateDir: folder, lastEffect: 2 }).records.map((each) => [
+        each.action,
+        each.tookEffect,
+        each.answered,
+      ]);
     const expected = [
       ['StopInstance', true, false],
       ['CreateSnapshot', true, true],
@@ -122,7 +127,7 @@ describe('store', () => {
   });
 
   it('the call log survives, but for a line that was cut off', () => {
-    const log = new CallLog(folder, 0);
+    const log = new CallLog({ stateDir: folder, lastEffect: 0 });
     const wire = new Map([
       ['CommandContent', 'secret script'],
       ['DiskId', 'd-1'],
@@ -139,7 +144,7 @@ describe('store', () => {
     log.add({ ...call, tookEffect: true, answered: true });
     const text = readFileSync(join(folder, 'calls.jsonl'), 'utf8');
     expect(text).not.toContain('secret');
-    expect(new CallLog(folder, 1).records).toEqual(log.records);
+    expect(new CallLog({ stateDir: folder, lastEffect: 1 }).records).toEqual(log.records);
     expect(log.records[0]?.parameters).toEqual({
       DiskId: 'd-1',
       CommandContent: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/), bytes: 13 },
