@@ -157,6 +157,13 @@ describe.skipIf(reason !== undefined)(`loop data plane${reason === undefined ? '
     expect(await out("awk 'NR > 2 { print $4 }' /proc/partitions | sort | tr '\\n' ' '")).toBe('vda vda1 vdb vdb1');
   });
 
+  it('never shows half a record of a disk while udev writes it again', async () => {
+    const looks = await out(`
+      (for i in {1..15}; do : >/run/udev/refresh.$i; sleep 0.05; done) &
+      while kill -0 $! 2>/dev/null; do lsblk -dno SERIAL /dev/vda; done | sort -u`);
+    expect(looks).toBe(SYSTEM.serial);
+  });
+
   it('runs the script as a file: its first line, user, folder, exit status, signal, order of output', async () => {
     const request = { timeoutMs: 10_000, workingDir: '/var/tmp', user: 'nobody' };
     const script = Buffer.from('#!/usr/bin/awk -f\nBEGIN { "id -un; pwd" | getline u; print u; exit 3 }\n');

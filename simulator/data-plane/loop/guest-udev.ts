@@ -5,7 +5,7 @@
  */
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
-import { lstat, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import type { DeviceNumber, LoopDevice } from './loop-devices.ts';
 import { runTool } from './run-tool.ts';
@@ -247,7 +247,10 @@ export class GuestUdev {
       'V:1',
       '',
     ].join('\n');
-    await writeFile(`${this.root}/run/udev/data/b${numberText(device)}`, text);
+    // Whoever reads it in this moment sees the one or the other, as with udev.
+    const file = `${this.root}/run/udev/data/b${numberText(device)}`;
+    await writeFile(`${file}.new`, text);
+    await rename(`${file}.new`, file);
     return links;
   }
 
