@@ -12,13 +12,12 @@ const project = (name: string, groupOrder: number, extra: object = {}) => ({
     ...extra,
   },
 });
+/** The SDKs of Temporal and Alibaba take seconds to import: files of a project that are run by the same process share them. */
+const SHARED = { isolate: false };
 /** Mostly waiting for processes of their own. Vitest's own choice would be one at a time on two cores. */
-const LIGHT = { maxWorkers: 5 };
-/**
- * An emulated guest keeps one core busy, some others both; but each waits now and then. The SDKs of Temporal and Alibaba take
- * seconds to import: files of a project that are run by the same process share them.
- */
-const HEAVY = { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3, isolate: false };
+const LIGHT = { ...SHARED, maxWorkers: 5 };
+/** An emulated guest keeps one core busy, some others both; but each waits now and then. */
+const HEAVY = { ...SHARED, testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3 };
 const BUILT = { globalSetup: ['test/support/built.ts'] };
 
 /** The long ones, in the order in which they leave no core idle: at the end come the short ones. */
@@ -31,6 +30,9 @@ const FIRST = [
   'workflow/cancel',
   'replay/replay',
   'activities/planning',
+  'workflow/selection',
+  'workflow/reboot',
+  'workflow/safety-snapshot',
   'faults/chaos',
   'guest/layouts-plain',
   'guest/grow',
@@ -53,6 +55,10 @@ const FIRST = [
   'guest/freeze',
   'guest/look-around',
   'guest/considerate-copy',
+  'guest/special-things',
+  'e2e/lease',
+  'guest/kept',
+  'guest/loop-data-plane',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {
@@ -71,8 +77,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       project('unit', 1, LIGHT),
-      // Its files leave nothing behind, and most of their time is what they import.
-      project('activities', 1, { ...LIGHT, isolate: false }),
+      project('activities', 1, LIGHT),
       project('conformance', 1, LIGHT),
       project('replay', 1, LIGHT),
       project('static', 1, LIGHT),

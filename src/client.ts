@@ -4,7 +4,6 @@
  * refused flag must answer at once.
  */
 import { randomUUID } from 'node:crypto';
-import type * as TemporalClient from '@temporalio/client';
 import type { Client, Connection, WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { connectError, firstFailure } from './client/connecting.ts';
@@ -23,6 +22,7 @@ import { canonical, executionOf, retryingActivities } from './client/executions.
 import { Kept } from './client/kept.ts';
 import { Sweeps } from './client/sweeps.ts';
 import { detailsMarkdown, searchAttributeCommand, summaryLine } from './client/texts.ts';
+import type * as TemporalSdk from './client/temporal-sdk.ts';
 import type { ConnectOptions, ListOptions, RunHandle, RunSummary, RunView } from './client/types.ts';
 import { undoRequest } from './client/undo.ts';
 import {
@@ -74,8 +74,6 @@ export type {
   RunView,
 } from './client/types.ts';
 
-type TemporalClientModule = typeof TemporalClient;
-
 const DEFAULT_ADDRESS = 'localhost:7233';
 const RPC_DEADLINE_MS = 10_000;
 const QUERY_DEADLINE_MS = 5_000;
@@ -96,12 +94,12 @@ export class RollbackClient {
   readonly sweeps: Sweeps;
   /** What runs keep in their guests. */
   readonly kept: Kept;
-  private readonly sdk: TemporalClientModule;
+  private readonly sdk: typeof TemporalSdk;
   private readonly connection: Connection;
   private readonly temporal: Client;
 
   private constructor(parts: {
-    sdk: TemporalClientModule;
+    sdk: typeof TemporalSdk;
     connection: Connection;
     temporal: Client;
     address: string;
@@ -146,7 +144,7 @@ export class RollbackClient {
     const address = options.address ?? config.connectionOptions.address ?? DEFAULT_ADDRESS;
     const namespace = options.namespace ?? config.namespace ?? 'default';
     const timeoutMs = options.connectTimeoutMs ?? 3_000;
-    const sdk = await import('@temporalio/client');
+    const sdk = await import('./client/temporal-sdk.ts');
     const connection = sdk.Connection.lazy({
       ...config.connectionOptions,
       address,
@@ -421,7 +419,7 @@ export class RollbackClient {
     input: RollbackInput | SyncInput,
   ): Promise<RunHandle> {
     await this.requireWorker();
-    const { defineSearchAttributeKey, SearchAttributeType } = await import('@temporalio/common');
+    const { defineSearchAttributeKey, SearchAttributeType } = this.sdk;
     const keyword = (name: string, value: string) => ({
       key: defineSearchAttributeKey(name, SearchAttributeType.KEYWORD),
       value,
@@ -478,8 +476,7 @@ export class RollbackClient {
   }
 
   private async decoded(payloads: Payload[] | null | undefined): Promise<unknown[]> {
-    const { decodeArrayFromPayloads } = await import('@temporalio/common/lib/internal-non-workflow/index.js');
-    return decodeArrayFromPayloads(this.temporal.options.loadedDataConverter, payloads);
+    return this.sdk.decodeArrayFromPayloads(this.temporal.options.loadedDataConverter, payloads);
   }
 
   private async resultOf(workflowId: string, runId: string): Promise<RollbackResult> {

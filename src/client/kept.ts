@@ -1,6 +1,6 @@
 /** What runs keep in their guests, while they go on and after their ends. */
 import { randomUUID } from 'node:crypto';
-import type * as TemporalClient from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { keptWorkflowId, reportWorkflowId } from '../contract/ids.ts';
 import { WORKFLOW_TYPE } from '../contract/messages.ts';
 import {
@@ -15,12 +15,13 @@ import {
   reportRequestSchema,
 } from '../contract/report.ts';
 import { ClientError, parse, RunFailedError, runFailed } from './errors.ts';
+import type * as TemporalSdk from './temporal-sdk.ts';
 import type { RunView } from './types.ts';
 
 /** What this needs of the client that it is a part of. */
 export interface KeptServer {
-  readonly sdk: typeof TemporalClient;
-  readonly temporal: TemporalClient.Client;
+  readonly sdk: typeof TemporalSdk;
+  readonly temporal: Client;
   readonly taskQueue: string;
   call<T>(body: () => Promise<T>, options?: { workflowId?: string; deadlineMs?: number }): Promise<T>;
   requireWorker(): Promise<void>;

@@ -1,10 +1,11 @@
 /** Sweeps: started by hand, looked at, and run by a schedule of Temporal's. One at a time in a region. */
-import type * as TemporalClient from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { sweepWorkflowId } from '../contract/ids.ts';
 import { SEARCH_ATTRIBUTES, WORKFLOW_TYPE } from '../contract/messages.ts';
 import { type SweepInput, type SweepRequest, type SweepResult, sweepInputSchema } from '../contract/sweep.ts';
 import { ClientError, parse, RunFailedError, runFailed } from './errors.ts';
 import { canonical, executionOf, retryingActivities } from './executions.ts';
+import type * as TemporalSdk from './temporal-sdk.ts';
 import type { Execution, RetryingActivity } from './types.ts';
 
 export interface SweepView {
@@ -39,8 +40,8 @@ export interface SweepSchedule {
 
 /** What this needs of the client that it is a part of. */
 export interface SweepServer {
-  readonly sdk: typeof TemporalClient;
-  readonly temporal: TemporalClient.Client;
+  readonly sdk: typeof TemporalSdk;
+  readonly temporal: Client;
   readonly taskQueue: string;
   call<T>(body: () => Promise<T>, options?: { workflowId?: string }): Promise<T>;
   requireWorker(): Promise<void>;
@@ -60,7 +61,7 @@ export class Sweeps {
     const input = parse(sweepInputSchema, request);
     const workflowId = sweepWorkflowId(input.regionId);
     await server.requireWorker();
-    const attributes = await regionAttribute(input);
+    const attributes = regionAttribute(server, input);
     try {
       const started = await server.call(() =>
         server.temporal.workflow.start(WORKFLOW_TYPE.sweep, {
@@ -103,7 +104,7 @@ export class Sweeps {
         taskQueue: server.taskQueue,
         args: [input],
         staticSummary: summaryOf(input),
-        typedSearchAttributes: await regionAttribute(input),
+        typedSearchAttributes: regionAttribute(server, input),
       },
       policies: { overlap: server.sdk.ScheduleOverlapPolicy.SKIP, catchupWindow: '1h' as const },
       // Whoever says how often means that it runs.
@@ -201,7 +202,7 @@ export class Sweeps {
 const summaryOf = (input: SweepInput): string =>
   `Sweep ${input.regionId}: ${input.delete ? 'delete' : 'show'} what ended runs have left`;
 
-async function regionAttribute({ regionId }: SweepInput) {
-  const { defineSearchAttributeKey, SearchAttributeType } = await import('@temporalio/common');
+function regionAttribute({ sdk }: SweepServer, { regionId }: SweepInput) {
+  const { defineSearchAttributeKey, SearchAttributeType } = sdk;
   return [{ key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.region, SearchAttributeType.KEYWORD), value: regionId }];
 }

@@ -1,5 +1,5 @@
 /** The starter as a real process: what a shell and a runbook see. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { programArguments } from '../../support/program-arguments.ts';
 import { DISK, SNAPSHOT_A } from './samples.ts';
@@ -50,6 +50,22 @@ describe('help', () => {
     ]) {
       expect(stdout).toContain(word);
     }
+  });
+
+  /** What a shell makes of `ecs-rollback --help REST`. */
+  const helpInShell = (rest: string) => {
+    const words = [process.execPath, ...programArguments('src/starter'), '--help'];
+    return spawnSync('bash', ['-c', `${words.map((word) => `'${word}'`).join(' ')} ${rest}`], { encoding: 'utf8' });
+  };
+
+  it('ends without a word when nobody reads on, and not with success', () => {
+    const done = helpInShell('| true; echo "${PIPESTATUS[0]}"');
+    expect(done).toMatchObject({ stdout: '130\n', stderr: '' });
+  });
+
+  it('says in one line that the output cannot be written', () => {
+    const stderr = expect.stringMatching(/^error: output cannot be written: ENOSPC.*\n$/);
+    expect(helpInShell('>/dev/full')).toMatchObject({ status: 1, stderr });
   });
 
   it('the version is that of the package', async () => {
