@@ -39,7 +39,7 @@ restorecon / /bin /lib /lib64 /sbin /mnt /opt /root /srv /tmp /usr /var /var/*
 udevadm control --exit
 /lib/systemd/systemd-udevd --daemon
 restorecon -R /dev
-(sleep 0.3; kill $(pidof qemu-ga)) </dev/null >/dev/null 2>&1 &`;
+(sleep 1.5; kill $(pidof qemu-ga)) </dev/null >/dev/null 2>&1 &`;
 
 /** Path of the image, built first when the cache lacks it. Throws one line that says what is missing. */
 export async function ensureSelinuxDisk(log: (line: string) => void): Promise<string> {

@@ -10,7 +10,7 @@ it('a copy goes on when the agent is killed in the middle of it, and the next on
   const { guest } = here;
   const { root, original, finding } = placeOf(PLAIN[0] as Layout);
   const [run, recovery] = ['run-agent', 'd-agent'];
-  await guest.sh(`mkdir ${root}/slow; head -c 8M /dev/urandom >${root}/slow/file; sync`);
+  await guest.sh(`mkdir ${root}/slow; head -c 12M /dev/urandom >${root}/slow/file; sync`);
   await guest.plane.snapshotDisks([{ diskId: original, snapshotId: 's-agent' }]);
   await guest.sh(`rm ${root}/slow/file`);
   await guest.plane.createDisk(recovery, SIZE, 's-agent');
@@ -20,9 +20,9 @@ it('a copy goes on when the agent is killed in the middle of it, and the next on
   await guest.startCopy({ run, mounts, conflictPolicy: 'newer-wins', throttle: { mibPerSecond: 1 } });
   const job = () => guest.sh(`cat /run/ecs-rollback/${run}/copy/pid; pidof qemu-ga`);
   const before = (await job()).split('\n');
-  await guest.sh('(sleep 0.3; kill -9 $(pidof qemu-ga)) </dev/null >/dev/null 2>&1 &');
-  // The guest's init starts it again. What is asked of the old one would be lost.
-  await sleep(1_500);
+  await guest.sh('(sleep 1.5; kill -9 $(pidof qemu-ga)) </dev/null >/dev/null 2>&1 &');
+  // The guest's init starts it again. What is asked of the old one would be lost, and so would the end of a script.
+  await sleep(3_000);
   const after = (await job()).split('\n');
   expect(after[0]).toBe(before[0]);
   expect(after[1]).not.toBe(before[1]);

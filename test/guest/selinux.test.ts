@@ -63,7 +63,7 @@ beforeAll(async () => {
   await guest.sh(`${waitFor('d-selinux')}; mkdir -p /opt/selinux; mount $disk /opt/selinux\n${ENABLE_SELINUX}`);
   await guest.attach(ORIGINAL);
   // The agent that was asked may be the one that is about to go.
-  await sleep(1_500);
+  await sleep(3_000);
   const domain = () => guest.sh('id -Z').catch(() => 'none');
   while (!(await domain()).startsWith('system_u:system_r:initrc_t:')) await sleep(200);
   // As at boot, before anything is denied. The kernel's log is to have every denial.
