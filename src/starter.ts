@@ -9,9 +9,8 @@ const fromSources = process.argv[1]?.endsWith('.ts') === true;
 
 /** `… | head` has read enough: that is no fault to dump, and no success either, since the outcome was not told. */
 function unwritable(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') process.exit(EXIT.interrupted);
-  writeSync(2, `error: output cannot be written: ${error.message}\n`);
-  process.exit(EXIT.runFailed);
+  if (error.code !== 'EPIPE') writeSync(2, `error: output cannot be written: ${error.message}\n`);
+  process.exit(EXIT.interrupted);
 }
 process.stdout.on('error', unwritable);
 process.stderr.on('error', () => process.exit(EXIT.interrupted));

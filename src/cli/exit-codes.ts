@@ -28,7 +28,7 @@ export const EXIT_CODES_HELP = `Exit codes:
   4 credentials or permission          5 finished but incomplete
   6 disk, snapshot or run not found    7 Temporal, its worker or the ECS API not reachable
   8 confirmation declined              124 --timeout ran out; the run continues
-  130 interrupted, or nobody reads the output; the run continues`;
+  130 interrupted, or the output cannot be written; the run continues`;
 
 const OF_CLIENT_ERROR: Record<ClientErrorKind, ExitCode> = {
   config: EXIT.usage,

@@ -65,7 +65,7 @@ describe('help', () => {
 
   it('says in one line that the output cannot be written', () => {
     const stderr = expect.stringMatching(/^error: output cannot be written: ENOSPC.*\n$/);
-    expect(helpInShell('>/dev/full')).toMatchObject({ status: 1, stderr });
+    expect(helpInShell('>/dev/full')).toMatchObject({ status: 130, stderr });
   });
 
   it('the version is that of the package', async () => {
