@@ -42,9 +42,8 @@ export async function buildToRun(folder: string): Promise<string> {
   return built;
 }
 
-/** In place of what the compiler has made of them. */
+/** The starter, which the compiler leaves out (tsconfig.build.json), and the SDK in place of what it has made of that. */
 async function bundlePrograms(target: string): Promise<void> {
-  await rm(join(target, 'src/cli'), { recursive: true });
   const options = {
     absWorkingDir: root,
     bundle: true,
@@ -66,8 +65,7 @@ async function bundlePrograms(target: string): Promise<void> {
       chunkNames: 'src/cli/[name]-[hash]',
     }),
     build({ ...options, entryPoints: ['src/cloud/alicloud/sdk.ts'] }),
-    // Of what was compiled.
-    ...['src/starter.js.map', 'src/cloud/alicloud/sdk.js.map'].map((map) => rm(join(target, map))),
+    rm(join(target, 'src/cloud/alicloud/sdk.js.map')),
   ]);
 }
 
