@@ -42,6 +42,13 @@ class StartFailure extends Error {
   }
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** The runtime tells its workers of a signal; until there is one it would be lost. */
+function endAtOnce(signal: NodeJS.Signals): void {
+  say(`${signal}: ended before it took any work`);
+  process.exit(0);
+}
+
 const say = (line: string) => process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -128,6 +135,7 @@ async function main(args: readonly string[]): Promise<void> {
   const configuration = ecsOptionsFromEnv(env);
   const taskQueue = env['ECS_ROLLBACK_TASK_QUEUE'] || DEFAULT_TASK_QUEUE;
 
+  for (const signal of SIGNALS) process.once(signal, endAtOnce);
   Runtime.install({
     logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
       const { error, ...rest } = meta ?? {};
@@ -135,7 +143,7 @@ async function main(args: readonly string[]): Promise<void> {
         `${level} ${message} ${JSON.stringify({ ...rest, ...(error instanceof Error ? { error: error.message } : {}) })}`,
       );
     }),
-    shutdownSignals: ['SIGINT', 'SIGTERM'],
+    shutdownSignals: [...SIGNALS],
     telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN' }), forward: {} } },
   });
 
@@ -176,6 +184,7 @@ async function main(args: readonly string[]): Promise<void> {
       stickyQueueScheduleToStartTimeout: '2s',
       shutdownGraceTime: '10s',
     });
+    for (const signal of SIGNALS) process.off(signal, endAtOnce);
     const running = worker.run();
     process.stdout.write(`worker ready: task queue ${taskQueue}, namespace ${namespace}, server ${address}\n`);
     await running;

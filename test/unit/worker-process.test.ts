@@ -29,7 +29,7 @@ function starts(args: readonly string[], env: Readonly<Record<string, string>> =
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, stdout, stderr }));
   });
-  return { firstLine, ended };
+  return { firstLine, ended, kill: (signal: NodeJS.Signals) => child.kill(signal) };
 }
 
 it('--help names every setting that it reads', async () => {
@@ -49,6 +49,15 @@ it('an argument is refused with exit code 2, in one line', async () => {
 it('waits for a server, and says that nothing listens', async () => {
   const { firstLine } = starts([], { TEMPORAL_ADDRESS: '127.0.0.1:1' });
   expect(await firstLine).toBe('waiting for the Temporal server at 127.0.0.1:1: nothing listens there');
+});
+
+it('SIGTERM ends it while it waits', async () => {
+  const { firstLine, ended, kill } = starts([], { TEMPORAL_ADDRESS: '127.0.0.1:1' });
+  await firstLine;
+  kill('SIGTERM');
+  const { code, stderr } = await ended;
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^\S+ SIGTERM: ended before it took any work$/m);
 });
 
 it('says so when something else than Temporal listens', async () => {
