@@ -10,7 +10,7 @@ it('a copy goes on when the agent is killed in the middle of it, and the next on
   const { guest } = here;
   const { root, original, finding } = placeOf(PLAIN[0] as Layout);
   const [run, recovery] = ['run-agent', 'd-agent'];
-  await guest.sh(`mkdir ${root}/slow; head -c 12M /dev/urandom >${root}/slow/file; sync`);
+  await guest.sh(`mkdir ${root}/slow; head -c 8M /dev/urandom >${root}/slow/file; sync`);
   await guest.plane.snapshotDisks([{ diskId: original, snapshotId: 's-agent' }]);
   await guest.sh(`rm ${root}/slow/file`);
   await guest.plane.createDisk(recovery, SIZE, 's-agent');

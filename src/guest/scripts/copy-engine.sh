@@ -19,7 +19,7 @@ unpack() {
 # Runs a tool that must succeed.
 must() {
   local errors=$DIR/errors$BASHPID
-  "$@" 2>"$errors" && rm -f "$errors" && return
+  "$@" 2>"$errors" && return
   full_or_die "$1 failed" "$errors"
 }
 full_or_die() {
@@ -39,7 +39,8 @@ live_dirs() {
 
 copy_mount() {
   local name w dir flags
-  SHELF=${TO%/}/$STAGE ASIDE=${TO%/}/$STAGE.aside
+  SHELF=${TO%/}/$STAGE ASIDE=${TO%/}/$STAGE.aside ASIDE_BEFORE=
+  [[ ! -e $ASIDE ]] || ASIDE_BEFORE=1
   printf '%s\0' "$SHELF" >"$DIR/shelf"
   touch -r "$TO" "$DIR/root-time"
   mkdir -p "$SHELF/t" "$ASIDE" && [[ ! -L $SHELF && ! -L $ASIDE ]] || die "cannot make $SHELF"
@@ -48,11 +49,12 @@ copy_mount() {
   touch -r "$DIR/root-time" "$TO"
   # Pieces that were at work when the last attempt ended, and those that were done.
   for w in "$M"/w?/*; do [[ ! -e $w ]] || mv -f "$w" "$M/c/"; done
-  while read -r name _; do rm -f "$M/c/$name"; done < <(grep "^${M##*/}/" "$DIR/journal" | sed 's,^[^/]*/,,')
+  [[ ! -s $DIR/journal ]] ||
+    while read -r name _; do rm -f "$M/c/$name"; done < <(grep "^${M##*/}/" "$DIR/journal" | sed 's,^[^/]*/,,')
 
   # Of the entries that are brought back on B: set at the end, since nothing can be changed then.
   cd -P -- "$FROM" || die "$FROM is gone"
-  [[ -e $M/flags ]] || { flagged <"$M/brought" | sorted >"$M/flags.new" && mv "$M/flags.new" "$M/flags"; } &
+  [[ -e $M/flags ]] || { flagged <"$M/brought" >"$M/flags.new" && sort_list "$M/flags.new" && mv "$M/flags.new" "$M/flags"; } &
   flags=$!
   change_flags - "$M/locked" "$TO"
   [[ ! -e $M/flags-begun ]] || change_flags - "$M/flags" "$TO"
@@ -79,8 +81,9 @@ copy_mount() {
   relabel
   join_workers "$flags"
   : >"$M/flags-begun"
-  sorted -u -o "$M/kept" "$M/kept"
-  awk "-vkept=$M/kept" "$AWK_LISTS"'BEGIN { open("kept", kept) } !at("kept", $1)' "$M/flags" >"$M/flags-set"
+  sort_list "$M/kept" -u
+  : >"$M/flags-set"
+  [[ ! -s $M/flags ]] || awk "-vkept=$M/kept" "$AWK_LISTS"'BEGIN { open("kept", kept) } !at("kept", $1)' "$M/flags" >"$M/flags-set"
   change_flags + "$M/flags-set" "$TO"
   relock
   dress_aside
@@ -113,9 +116,10 @@ worker() {
 # $1: worker, $2: piece. Each line of the journal is one that is done: files and bytes of it, and how many were put there.
 copy_piece() {
   local shelf=$SHELF/w$1 to=$SHELF/w$1 list=$DIR/list$1 ino size blocks links key meta how name first= sum= files=0 bytes=0 sums=$M/h/${2##*/}.part
-  rm -rf --one-file-system "$shelf" && mkdir -p "$shelf" "$M/h" || die "cannot make $shelf"
+  [[ ! -e $shelf ]] || rm -rf --one-file-system "$shelf"
+  mkdir -p "$shelf" "$M/h" || die "cannot make $shelf"
   : >"$sums"
-  read -r files bytes < <(awk "$AWK_LISTS"'{ b += $3 } END { print NR, b }' "$2")
+  read -r files bytes < <(awk "-vsockets=$list.s" "-vlist=$list.n" "$AWK_LISTS"'{ b += $3; print $9 >($7 ~ /^s/ ? sockets : list) } END { print NR, b }' "$2")
   IFS=$TAB read -r _ ino size blocks links key meta how name _ <"$2"
   if ((size >= LARGE)); then
     while IFS=$TAB read -r _ ino size blocks links key meta how name _; do
@@ -133,12 +137,9 @@ copy_piece() {
     [[ $2 == *.put ]] || must mv -f -T -- "$shelf/$first" "$SHELF/t/$first"
   else
     [[ $2 == *.put ]] || to=$SHELF/t
-    : >"$list.s"
-    awk "-vsockets=$list.s" "-vlist=$list.n" "$AWK_LISTS"'{ print $9 >($7 ~ /^s/ ? sockets : list) }' "$2"
-    if [[ -e $list.n ]]; then
+    if [[ -s $list.n ]]; then
       decode <"$list.n" >"$list"
       must transfer "$FROM" "$to" "$list"
-      rm -f "$list.n"
     fi
     if [[ -s $list.s ]]; then
       cd -P -- "$FROM" || die "$FROM is gone"
@@ -150,7 +151,6 @@ copy_piece() {
   fi
   COPIED=$files COPIED_BYTES=$bytes
   [[ $2 != *.put ]] || put_piece "$1" "$2"
-  rm -rf --one-file-system "$shelf"
   mv -f "$sums" "${sums%.part}"
   echo "${M##*/}/${2##*/} $files $bytes $COPIED $COPIED_BYTES" >>"$DIR/journal"
 }
@@ -201,8 +201,11 @@ put_piece() {
   awk "$AWK_LISTS"'{ print $9, $2, $3, $4, $5, $6, $7, $8 }' "$2" | sorted >"$list.p"
   cd -P -- "$TO" || die "$TO is gone"
   cut -f1 "$list.p" | decode | look "$list.now"
-  cd -P -- "$ASIDE" || die "$ASIDE is gone"
-  cut -f1 "$list.p" | decode | look "$list.aside"
+  : >"$list.aside"
+  if [[ $ASIDE_BEFORE ]]; then
+    cd -P -- "$ASIDE" || die "$ASIDE is gone"
+    cut -f1 "$list.p" | decode | look "$list.aside"
+  fi
   : >"$list.place"
   : >"$list.kept"
   : >"$list.skip"
@@ -212,7 +215,7 @@ put_piece() {
     cd -P -- "$SHELF/w$1" && decode <"$list.skip" | xargs -0 rm -f --
   fi
   place_all "$list.place" "$SHELF/w$1" "$list.kept"
-  cat "$list.kept" >>"$M/kept"
+  [[ ! -s $list.kept ]] || cat "$list.kept" >>"$M/kept"
 }
 # Puts the entries of list $1 ("how, folder, name, size") from below $2 into their places; to $3 what did not move.
 place_all() {
@@ -280,6 +283,7 @@ aside_dir() { must mkdir -p -- "$ASIDE/$1"; }
 # The folders of what is aside become like the live ones, for whoever wants one of those back.
 dress_aside() {
   cd -P -- "$ASIDE" || die "$ASIDE is gone"
+  compgen -G '*' || compgen -G '.[!.]*' || compgen -G '..?*' || return 0
   find . -mindepth 1 -type d -print0 | encode | sorted >"$M/aside-dirs"
   [[ -s $M/aside-dirs ]] || return 0
   live_dirs "$M/aside-dirs" | decode >"$DIR/list"
@@ -304,6 +308,7 @@ merge() {
 # Moves aside what the plan has in `away` of kind $1, unless it has changed since: files first, then directories that are empty.
 make_way() {
   local dir
+  [[ -s $M/away ]] || return 0
   cd -P -- "$TO" || die "$TO is gone"
   grep "^$1$TAB" "$M/away" | awk "$AWK_LISTS"'{ print $3, $2 }' | sorted >"$M/go"
   [[ -s $M/go ]] || return 0

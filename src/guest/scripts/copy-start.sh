@@ -88,7 +88,10 @@ KEEP+=' POLICY REMOVE SINCE KEPT_DIR PLAN_ONLY MAY_DELETE ONLY_SINCE_A OPEN_FILE
 
 # "entries, bytes, digest" of what the plan would delete.
 list_deletions() {
-  local m digest
+  local m digest some=$PLAN_ONLY
+  for ((m = 0; m < COUNT; m++)); do [[ ! -s $DIR/m$m/away ]] || some=true; done
+  echo 0 0 none >"$DIR/deletions"
+  [[ $some == true ]] || return 0
   for ((m = 0; m < COUNT; m++)); do
     open_mount "$DIR/m$m"
     grep "^[^!]$TAB" "$M/away" | sorted
@@ -113,12 +116,11 @@ copy_job() {
   progress scanning 0 0 0 0
   if [[ ! -e $DIR/planned ]]; then
     FILES=0 BYTES=0
-    rm -f "$DIR/journal"
+    : >"$DIR/journal"
     for ((m = 0; m < COUNT; m++)); do
       open_mount "$DIR/m$m"
       plan_mount
     done
-    : >>"$DIR/journal"
     keep_report
     list_deletions
     sort -zu -o "$KEPT_DIR/roots" -- "$DIR"/m*/to "$(compgen -G "$KEPT_DIR/roots" || echo /dev/null)"

@@ -17,7 +17,7 @@ leave() { js "$1" && left+=${left:+,}$REPLY; }
 
 # Kernel names of what may hold file systems: the whole disk, or the partition that ends last, which alone can grow.
 grow_partition() {
-  local f last=-1 n= start before why
+  local f last=-1 n= start before whole why
   TOP=$disk
   for f in "/sys/block/$disk/$disk"*/partition; do
     read -r start <"${f%/partition}/start"
@@ -29,6 +29,9 @@ grow_partition() {
   done
   [[ $n ]] || return 0
   sectors "$TOP" && before=$REPLY
+  sectors "$disk" && whole=$REPLY
+  # Less than 1 MiB behind it is the table's own copy, and what is left over by alignment: the table is not touched for that.
+  ((whole - last - before >= 2048)) || return 0
   if command -v growpart; then
     # Status 1 with NOCHANGE: it is as large as it can be.
     why=$(growpart "/dev/$disk" "$n" 2>&1 3>&- 9>&-) || [[ $? == 1 && $why == *NOCHANGE* ]] || leave "partition $n: ${why//$'\n'/ }"

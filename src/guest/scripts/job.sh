@@ -17,10 +17,10 @@ job_alive() {
 
 # Starts function $2 as job $1. The caller holds the lock.
 start_job() {
-  local dir=$RUN_DIR/$1 how=(setsid nohup) i
+  local dir=$RUN_DIR/$1 how=(setsid) i
   rm -f "$dir/pid" "$dir/result" "$dir/fault"
   {
-    printf 'set -u; shopt -u patsub_replacement; ulimit -c 0\n'
+    printf "trap '' HUP; set -u; shopt -u patsub_replacement; ulimit -c 0\n"
     declare -p LC_ALL PATH RUN RUN_DIR STAGE TAB UTF8 ${!AWK_*} ${KEEP-}
     printf 'umask 077; DIR=%q\n' "$dir"
     declare -f

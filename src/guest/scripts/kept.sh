@@ -7,7 +7,7 @@ KEPT_DIR=/var/lib/ecs-rollback/$RUN
 keep_report() {
   (
     set -o pipefail
-    mkdir -p "$KEPT_DIR" && cat -- "$RUN_DIR"/copy/m*/report "$@" | sort -S 32M -T "$KEPT_DIR" -t "$TAB" -k4 | gzip -n >"$KEPT_DIR/report.new" &&
+    mkdir -p "$KEPT_DIR" && sort -S 32M -T "$KEPT_DIR" -t "$TAB" -k4 -- "$RUN_DIR"/copy/m*/report "$@" | gzip -n >"$KEPT_DIR/report.new" &&
       mv -f "$KEPT_DIR/report.new" "$KEPT_DIR/report.gz"
   ) && return
   rm -f "$KEPT_DIR/report.new"

@@ -11,7 +11,7 @@ lacks() {
   js "$1"
   missing+=${missing:+,}$REPLY
 }
-for tool in awk blkid chmod chown cmp comm cp cut dd find flock grep head ln mount mv nohup paste readlink rm sed setsid \
+for tool in awk blkid chmod chown cmp comm cp cut dd find flock grep head ln mount mv paste readlink rm sed setsid \
   sha256sum sort stat sync tail tar timeout touch tr umount wc xargs; do
   command -v "$tool" || lacks "$tool"
 done

@@ -15,8 +15,8 @@ find_open_files() {
         while ((getline line < info) > 0) if (line ~ /^flags:/) { flags = line; sub(/.*[^0-7]/, "", flags) }
         close(info)
         # O_WRONLY or O_RDWR, in octal.
-        if (flags != "" && substr(flags, length(flags)) % 4) print $2 "\t" part[3]
-      }' | sort -u >"$M/writers"
+        if (flags != "" && substr(flags, length(flags)) % 4 && !(($2, part[3]) in seen)) { seen[$2, part[3]]; print $2 "\t" part[3] }
+      }' >"$M/writers"
   [[ -s $M/writers ]] || return 0
   awk -F'\t' -v 'OFS=\t' 'NR == FNR { who[$1] = who[$1] " " $2; next } $2 == "f" && $9 in who { print $1, who[$9] }' \
     "$M/writers" "$M/live" >"$M/open"
@@ -42,7 +42,7 @@ judge_open_files() {
       done
     done <"$M/open"
   done
-  rm -f "$DIR/open"
+  [[ ! -e $DIR/open ]] || rm -f "$DIR/open"
   ((files == 0)) && return
   who=${who:-a process that has ended since}
   # The next start looks again.

@@ -185,7 +185,7 @@ plan_mount() {
       fi
     done
   done >"$M/parents"
-  sorted -u -o "$M/parents" "$M/parents"
+  sort_list "$M/parents" -u
   scan
   find_open_files
   read_mounts
@@ -193,13 +193,14 @@ plan_mount() {
     [[ ${M_AT[i]} == "${TO%/}/"?* && ${M_AT[i]} != "$TO" ]] || continue
     enc ".${M_AT[i]#"${TO%/}"}" && echo "$REPLY"
   done >"$M/nests"
-  for f in files dirs tops meta kept away maybe report links nested obstacles totals; do : >"$M/$f"; done
+  for f in files dirs tops meta kept away maybe report links nested obstacles totals promised; do : >"$M/$f"; done
   enc "${TO%/}"
   local prefix=$REPLY vars=(-v "policy=$POLICY" -v "report_file=$M/report" -v "kept=$M/kept" -v "files=$M/files"
     -v "links=$M/links" -v "totals=$M/totals")
   # A name in an assignment of awk would be read for escapes.
   export PREFIX=$prefix
-  awk 'BEGIN { p = ENVIRON["PREFIX"] } $0 == p || index($0, p "/") == 1 { print "." substr($0, length(p) + 1) "\t" }' "$(compgen -G "$KEPT_DIR/directories" || echo /dev/null)" |
+  [[ ! -e $KEPT_DIR/directories ]] ||
+    awk 'BEGIN { p = ENVIRON["PREFIX"] } $0 == p || index($0, p "/") == 1 { print "." substr($0, length(p) + 1) "\t" }' "$KEPT_DIR/directories" |
     sorted -u >"$M/promised"
   awk "${vars[@]}" -v "base=$SINCE" -v "since_a=$ONLY_SINCE_A" -v "remove=$REMOVE" -v "live_file=$M/live" -v "nests=$M/nests" -v "parents=$M/parents" \
     -v "dirs=$M/dirs" -v "tops=$M/tops" -v "meta=$M/meta" -v "away=$M/away" -v "maybe=$M/maybe" -v "nested=$M/nested" -v "promised=$M/promised" \
@@ -222,17 +223,24 @@ plan_mount() {
   fi
   [[ ! -s $M/links ]] || sorted -t "$TAB" -k2,2n -k9 "$M/links" | awk "${vars[@]}" "$AWK_LISTS $AWK_LINKS" >>"$M/files"
   respect_flags
-  rm -rf "$M/c" && mkdir "$M/c"
-  lines_of_piece "$M/files"
-  sorted -t "$TAB" -k1,1n -k2,2n "$M/files" | awk -v "folder=$M/c" -v "most=$REPLY" "$AWK_LISTS $AWK_PIECES" >"$M/sum" || die 'the plan could not be made'
-  sorted -u -o "$M/meta" "$M/meta" "$M/parents"
-  sorted -u -o "$M/kept" "$M/kept"
-  { cut -f9 "$M/files" && cat "$M/dirs" "$M/meta"; } | sorted -u >"$M/brought"
+  [[ ! -e $M/c ]] || rm -rf "$M/c"
+  mkdir "$M/c"
+  echo 0 0 0 0 >"$M/sum"
+  if [[ -s $M/files ]]; then
+    lines_of_piece "$M/files"
+    sorted -t "$TAB" -k1,1n -k2,2n "$M/files" | awk -v "folder=$M/c" -v "most=$REPLY" "$AWK_LISTS $AWK_PIECES" >"$M/sum" || die 'the plan could not be made'
+  fi
+  [[ ! -s $M/parents ]] || cat "$M/parents" >>"$M/meta"
+  sort_list "$M/meta" -u
+  sort_list "$M/kept" -u
+  # A name has no tabs: a line that has is one of `files`.
+  awk -F'\t' '{ print (NF > 1 ? $9 : $1) }' "$M/files" "$M/dirs" "$M/meta" | sorted -u >"$M/brought"
   rm -f "$M"/{b,live,links,files,maybe*,nests,nested,promised}
-  local files bytes blocks nodes
+  local files bytes blocks nodes dirs=0
   read -r files bytes blocks nodes <"$M/sum"
+  [[ ! -s $M/dirs ]] || dirs=$(wc -l <"$M/dirs")
   FILES=$((FILES + files)) BYTES=$((BYTES + bytes))
-  check_space "$files" "$bytes" "$blocks" "$((nodes + $(wc -l <"$M/dirs")))"
+  check_space "$files" "$bytes" "$blocks" "$((nodes + dirs))"
 }
 # What is replaced stays, aside: all that is brought back needs room of its own.
 check_space() {

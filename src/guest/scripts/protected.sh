@@ -24,16 +24,16 @@ respect_flags() {
   local root f vars=()
   cd -P -- "$TO" || die "$TO is gone"
   {
-    awk -F'\t' '$2 == "d" { print $1 }' "$M/live"
-    awk -F'\t' '$8 == "f" { print $9 }' "$M/files"
-    cut -f3 "$M/away"
+    awk -F'\t' 'FILENAME ~ /live$/ { if ($2 == "d") print $1; next } FILENAME ~ /files$/ { if ($8 == "f") print $9; next } { print $3 }' \
+      "$M/live" "$M/files" "$M/away"
     for root in "${ROOTS[@]}"; do
       while [[ $root == */* ]]; do
         root=${root%/*}
         [[ ! -d $root ]] || { enc "$root" && echo "$REPLY"; }
       done
     done
-  } | sorted -u | flagged | sorted -u >"$M/locked"
+  } | sorted -u | flagged >"$M/locked"
+  sort_list "$M/locked" -u
   [[ -s $M/locked && $POLICY != take-b ]] || return 0
   for f in dirs tops meta away files report; do
     vars+=("$M/$f")

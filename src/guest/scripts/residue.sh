@@ -14,7 +14,7 @@ census() {
     timeout "$REST" find . -xdev -path './.ecs-rollback-*' -prune -o ! -type d \( ! -path "$ODD_NAME" ! -lname "$ODD_NAME" \
       -printf '%p\t%y\t%s\t%T@\t%l\n' -o -fprintf "$2.odd" '%p\0%y\0%s\0%T@\0%l\0' \)
     (($? != 124)) || echo "comparing took longer than $RESIDUE_SECONDS s" >"$2"
-    encode <"$2.odd" | paste - - - - -
+    [[ ! -s $2.odd ]] || encode <"$2.odd" | paste - - - - -
   } | sort -S 32M -T "$KEPT_DIR" --compress-program=gzip || echo 'what is there could not be listed and sorted' >"$2"
 }
 # By type, size, time and link target; contents are not read. Lines "bytes, entries, folder" for each folder at the top, "rows"
@@ -55,7 +55,7 @@ beside_the_copy() {
 # From all that `open_mount` knows and the selection in $M/b: the totals into "$DIR/tops", rows for the report into $M/left.
 # What is in neither is named in "$DIR/not-compared", and has its rows in "$DIR/unseen".
 residue() {
-  local home until=$((SECONDS + RESIDUE_SECONDS))
+  local home line until=$((SECONDS + RESIDUE_SECONDS))
   mkdir -p "$KEPT_DIR"
   cp -- "$RUN_DIR/not-compared" "$DIR"
   for M in "$DIR"/[mo]*/; do
@@ -76,7 +76,7 @@ residue() {
       cat "$M/tops"
     fi
   done | sort -t "$TAB" -k1,1nr -k2,2nr >"$DIR/tops"
-  awk '{ print "not-compared\tleft\t0\t" $0 }' "$DIR/not-compared" >"$DIR/unseen"
+  while IFS= read -r line; do echo "not-compared${TAB}left${TAB}0$TAB$line"; done >"$DIR/unseen" <"$DIR/not-compared"
 }
 # REPLY = the totals as JSON, the largest 20 folders named.
 residue_json() {

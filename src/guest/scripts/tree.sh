@@ -8,21 +8,24 @@ ODD_NAME=$'*[\\\\\t\n]*'
 encode() { sed -z 's/\\/\\s/g;s/\t/\\t/g;s/\n/\\n/g' | tr '\0' '\n'; }
 decode() { tr '\n' '\0' | sed -z 's/\\n/\n/g;s/\\t/\t/g;s/\\s/\\/g'; }
 sorted() { sort -S 48M -T "$DIR" "$@"; }
+# Sorts list $1 in its place, with further options of `sort` behind. An empty one needs no process: in most runs most are.
+sort_list() { [[ ! -s $1 ]] || sorted "${@:2}" -o "$1" "$1"; }
 # Rows into $1: what `find "${@:2}"` finds here. Only names that need it pay for being encoded.
 rows() {
   local out=$1
   shift
-  : >"$out.odd"
-  find "$@" \( ! -path "$ODD_NAME" ! -lname "$ODD_NAME" -printf "$ROW" -o -fprintf "$out.odd" "$ODD" \) >"$out.raw" || return
-  { cat "$out.raw" && encode <"$out.odd" | paste - - - - - - - - - - - -; } | sorted -u >"$out"
+  find "$@" \( ! -path "$ODD_NAME" ! -lname "$ODD_NAME" -printf "$ROW" -o -fprintf "$out.odd" "$ODD" \) \
+    \( -type b -o -type c \) -fprintf "$out.nodes" '%p\0' >"$out.raw" || return
+  [[ ! -s $out.odd ]] || encode <"$out.odd" | paste - - - - - - - - - - - - >>"$out.raw"
+  sorted -u -o "$out" "$out.raw" || return
   # The device number in place of a link's target, for device nodes.
-  awk -F'\t' '$2 ~ /^[bc]$/ { print $1 }' "$out" >"$out.odd"
-  if [[ -s $out.odd ]]; then
-    decode <"$out.odd" | xargs -0 stat -c %t:%T -- | paste "$out.odd" - |
+  if [[ -s $out.nodes ]]; then
+    encode <"$out.nodes" >"$out.odd"
+    xargs -0 stat -c %t:%T -- <"$out.nodes" | paste "$out.odd" - |
       awk -F'\t' -v OFS='\t' 'NR == FNR { d[$1] = $2; next } $1 in d { $12 = d[$1] } 1' - "$out" >"$out.raw"
     mv "$out.raw" "$out"
   fi
-  rm -f "$out.odd" "$out.raw"
+  : >"$out.odd" >"$out.raw"
 }
 # Rows into $1: those of the names on standard input (NUL, relative to the current folder) that exist here.
 look() {

@@ -123,12 +123,13 @@ verify_job() {
   for ((m = 0; m < COUNT; m++)); do
     open_mount "$DIR/m$m"
     scan
-    sorted -u -o "$M/kept" "$M/kept"
+    sort_list "$M/kept" -u
+    for f in check check-live hash live-hash; do : >"$M/$f"; done
     find "$RUN_DIR/copy/m$m/h" ! -name '*.part' -type f -exec cat {} + | sorted -u >"$M/b-hash"
-    for f in check check-live hash; do : >"$M/$f"; done
     awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-hash" "-vcheck=$M/check" "-vcheck_live=$M/check-live" "-vhash=$M/hash" "$AWK_LISTS $AWK_SELECT" "$M/b" ||
       die 'the lists could not be compared'
     mkdir "$M/c"
+    [[ -s $M/hash ]] || continue
     lines_of_piece "$M/hash"
     read -r files bytes < <(sorted -s -t "$TAB" -k1,1 "$M/hash" | awk "-vfolder=$M/c" "-vmost=$REPLY" "$AWK_LISTS $AWK_HASH_PIECES")
     FILES=$((FILES + files)) BYTES=$((BYTES + bytes))
@@ -148,15 +149,14 @@ verify_job() {
       pids+=("$!")
     done
     # Beside the hashing: it waits for the disk where this waits for inodes.
-    if [[ $XATTRS == true ]]; then
+    if [[ $XATTRS == true && -s $M/check ]]; then
       (cd -P -- "$FROM" && decode <"$M/check" | attributes - >"$M/b-attr") &
       pids+=("$!")
       (cd -P -- "$TO" && decode <"$M/check-live" | attributes - >"$M/live-attr") &
       pids+=("$!")
     fi
     join_workers ${pids[@]+"${pids[@]}"}
-    cat "$M"/b-hash* | sorted -u >"$M/b-all"
-    cat "$M"/live-hash? /dev/null 2>/dev/null | sorted -u >"$M/live-all"
+    for f in b live; do sorted -u -o "$M/$f-all" -- "$M/$f-hash"*; done
     enc "${TO%/}"
     export PREFIX=$REPLY
     awk "-vlive=$M/live" "-vkept=$M/kept" "-vb_hash=$M/b-all" "-vlive_hash=$M/live-all" "-vb_attr=$M/b-attr" \
@@ -201,6 +201,7 @@ verify_job() {
 # What was put beside a live entry: a file byte by byte, of others what they are. A FIFO is never opened.
 beside() {
   local name live b
+  [[ -s $M/kept ]] || return 0
   while IFS= read -r name; do
     dec "$name"
     live=${REPLY##*/} b=$FROM/$REPLY
