@@ -94,12 +94,12 @@ echo "$$ $REPLY" >"$FREEZE/script"
 uptime_now
 UNTIL=$((REPLY + 10#$seconds * 100))
 {
-  echo 'set -u'
+  echo "trap '' HUP; set -u"
   declare -p LC_ALL PATH FREEZE POINTS UNTIL
   declare -f
   echo dead_man
 } >"$FREEZE/dead-man.sh"
-setsid nohup bash "$FREEZE/dead-man.sh" </dev/null >/dev/null 2>&1 3>&- 9>&- &
+setsid bash "$FREEZE/dead-man.sh" </dev/null >/dev/null 2>&1 3>&- 9>&- &
 for ((i = 0; i < 100; i++)); do [[ -s $FREEZE/dead-man ]] && break || sleep 0.1; done
 is_alive "$FREEZE/dead-man" || fail GuestError 'the process that thaws by itself did not start'
 

@@ -5,6 +5,7 @@ GROUP=ecs_rollback_${RUN//-/_}
 # new ids and the run's name first, so that the original's is never meant. Status 1 with WHY.
 open_volume() {
   local pv=$1 volume=$2 name attributes group id found= uuid f
+  : >"$RUN_DIR/groups"
   read -r name attributes < <(lvm_on "$pv" vgs --noheadings -o vg_name,vg_attr)
   if [[ $name != "$GROUP"* ]]; then
     why=$(lvm_on "$pv" vgimportclone -n "$GROUP" "$pv" 2>&1) || {
@@ -40,10 +41,11 @@ open_volume() {
 }
 
 # Ends every use of the run's groups and hides them: an exported group is activated by nobody. LEFT: what is still active.
+# All disks are searched for them, but for a run that has mounted in this boot, and nothing of LVM.
 close_groups() {
   local group attributes f name try
   LEFT=
-  command -v lvm || return 0
+  [[ -e $RUN_DIR/groups || ! -e $RUN_DIR/mounted ]] && command -v lvm || return 0
   while read -r group attributes; do
     [[ $group == "$GROUP"* && $attributes != ??x* ]] || continue
     # udev may still look into a volume that was just unmounted.
