@@ -118,7 +118,7 @@ copy_piece() {
   local shelf=$SHELF/w$1 to=$SHELF/w$1 list=$DIR/list$1 ino size blocks links key meta how name first= sum= files=0 bytes=0 sums=$M/h/${2##*/}.part
   [[ ! -e $shelf ]] || rm -rf --one-file-system "$shelf"
   mkdir -p "$shelf" "$M/h" || die "cannot make $shelf"
-  : >"$sums"
+  : >"$sums" >"$list.n" >"$list.s"
   read -r files bytes < <(awk "-vsockets=$list.s" "-vlist=$list.n" "$AWK_LISTS"'{ b += $3; print $9 >($7 ~ /^s/ ? sockets : list) } END { print NR, b }' "$2")
   IFS=$TAB read -r _ ino size blocks links key meta how name _ <"$2"
   if ((size >= LARGE)); then

@@ -25,7 +25,7 @@ if [[ $stage == scanning ]]; then
   # What was found so far, of how much nobody knows.
   done=0
   for list in "$DIR"/m*/{b,live}; do
-    [[ ! -e $list.raw ]] || list+=.raw
+    [[ ! -s $list.raw ]] || list+=.raw
     done=$((done + $(wc -l <"$list" || echo 0)))
   done
 fi

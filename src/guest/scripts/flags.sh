@@ -4,9 +4,10 @@
 flagged() {
   local name flags odd=$DIR/odd$BASHPID
   hash lsattr || { cat && return; } >/dev/null
+  : >"$odd"
   awk "-vodd=$odd" '/\\/ { print >odd; next } 1' | xargs -r -d '\n' lsattr -d -- | awk -v 'OFS=\t' '
     { flags = ($1 ~ /i/ ? "i" : "") ($1 ~ /a/ ? "a" : ""); if (flags != "") print substr($0, index($0, " ") + 1), flags }'
-  [[ -e $odd ]] || return 0
+  [[ -s $odd ]] || return 0
   # A newline in a name would be taken for the end of a line of `lsattr`.
   while IFS= read -r name; do
     dec "$name"

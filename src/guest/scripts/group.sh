@@ -43,9 +43,10 @@ open_volume() {
 # Ends every use of the run's groups and hides them: an exported group is activated by nobody. LEFT: what is still active.
 # All disks are searched for them, but for a run that has mounted in this boot, and nothing of LVM.
 close_groups() {
-  local group attributes f name try
+  local group attributes try
   LEFT=
-  [[ -e $RUN_DIR/groups || ! -e $RUN_DIR/mounted ]] && command -v lvm || return 0
+  command -v lvm || return 0
+  if [[ -e $RUN_DIR/mounted && ! -e $RUN_DIR/groups ]] && ! group_active; then return; fi
   while read -r group attributes; do
     [[ $group == "$GROUP"* && $attributes != ??x* ]] || continue
     # udev may still look into a volume that was just unmounted.
@@ -59,9 +60,15 @@ close_groups() {
     done
     lvm_anywhere vgexport "$group"
   done < <(lvm_anywhere vgs --noheadings -o vg_name,vg_attr)
+  ! group_active || LEFT="${LEFT:-the logical volume $REPLY}"
+}
+# REPLY = a logical volume of the run's groups that is active.
+group_active() {
+  local f
   for f in /sys/block/dm-*/dm/name; do
-    read -r name <"$f"
-    [[ $name != "$GROUP"*-* ]] || LEFT="${LEFT:-the logical volume $name}"
+    read -r REPLY <"$f"
+    [[ $REPLY != "$GROUP"*-* ]] || return 0
   done
+  return 1
 }
 lvm_anywhere() { LVM_SUPPRESS_FD_WARNINGS=1 lvm "$@" --config 'devices { use_devicesfile=0 }' 3>&- 9>&-; }
