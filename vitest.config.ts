@@ -20,7 +20,7 @@ const LIGHT = { ...SHARED, maxWorkers: 5 };
 const HEAVY = { ...SHARED, testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3 };
 const BUILT = { globalSetup: ['test/support/built.ts'] };
 
-/** The long ones, in the order in which they leave no core idle: at the end come the short ones. */
+/** The long ones, in the order in which they leave no core idle: at the end come the short ones, and none that mostly waits. */
 const FIRST = [
   'unit/cli/against-server',
   'workflow/sweep',
@@ -38,27 +38,27 @@ const FIRST = [
   'guest/grow',
   'e2e/worker-killed',
   'faults/kill-matrix',
-  'guest/layouts-volumes',
   'e2e/selection',
+  'guest/layouts-volumes',
   'faults/mutating-calls',
   'e2e/rollback',
+  'guest/freeze',
   'e2e/operator',
-  'guest/guest-scripts',
+  'guest/considerate-copy',
   'guest/vm-data-plane',
   'guest/selinux',
   'e2e/endings',
-  'guest/interrupted-copy',
-  'e2e/windows',
-  'guest/hostile',
-  'e2e/sweep',
-  'e2e/bad-input',
-  'guest/freeze',
-  'guest/look-around',
-  'guest/considerate-copy',
-  'guest/special-things',
   'e2e/lease',
-  'guest/kept',
+  'e2e/windows',
+  'e2e/sweep',
+  'guest/interrupted-copy',
+  'guest/guest-scripts',
+  'guest/hostile',
+  'e2e/bad-input',
+  'guest/look-around',
   'guest/loop-data-plane',
+  'guest/special-things',
+  'guest/kept',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {

@@ -19,7 +19,7 @@ import { eventually } from '../e2e/stage.ts';
 import { healthyGuest } from './guest-answers.ts';
 
 /** Between two looks, in milliseconds: a simulated minute is shorter than that. */
-const POLL_MS = 50;
+const POLL_MS = 150;
 
 /** An instance with its data disk and a finished snapshot A of it. */
 export interface Tenant extends Scene {
