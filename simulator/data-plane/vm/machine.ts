@@ -55,11 +55,14 @@ export interface MachineOptions {
 /**
  * Arguments every QEMU of ours begins with; also those of the boot probe. With RDRAND the guest has random numbers from its
  * start, as on the real service; else each UUID that mkfs, sfdisk or LVM makes waits a second for one. What QEMU has translated
- * has room in `tb-size` (MiB) from the boot on: all of it is thrown away whenever that is full.
+ * has room in `tb-size` (MiB) from the boot on: all of it is thrown away whenever that is full. One processor needs no thread
+ * of its own (`thread=single`): a fourteenth less time.
  */
 export function baseArguments(accelerator: Accelerator): string[] {
   return [
-    accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,tb-size=96', '-cpu', 'Nehalem,+rdrand'],
+    accelerator === 'kvm'
+      ? ['-accel', 'kvm', '-cpu', 'host']
+      : ['-accel', 'tcg,thread=single,tb-size=96', '-cpu', 'Nehalem,+rdrand'],
     ['-M', 'pc,usb=off', '-m', String(MEMORY_MIB), '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none'],
   ].flat();
 }
