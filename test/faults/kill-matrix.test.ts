@@ -2,7 +2,7 @@
  * The whole rollback and sync with real bytes, once left in peace, then with its worker killed by SIGKILL at one event of
  * its history after the other; likewise Temporal's server and the simulator, each at some events. Always the same end.
  *
- * CI kills the worker at every 100th event and the others once; `npm run test:kill-matrix` at every event, and ten times.
+ * CI kills the worker at every 75th event and the others once; `npm run test:kill-matrix` at every event, and ten times.
  */
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { beginning, gatherAll, inParallel } from './evidence.ts';
 import { endState, type Kill, ownWorker, type Played, play, type Prepared, prepare, wrongBytes } from './real-run.ts';
 import { type FaultStage, openFaultStage } from './stage.ts';
 
-const EVERY = Number(process.env['ECS_ROLLBACK_KILL_EVERY'] ?? 100);
+const EVERY = Number(process.env['ECS_ROLLBACK_KILL_EVERY'] ?? 75);
 const OTHER_KILLS = Number(process.env['ECS_ROLLBACK_OTHER_KILLS'] ?? 1);
 /** Instances of one simulator, and how many of their runs go on beside each other. */
 const BATCH = 24;
