@@ -42,15 +42,15 @@ class StartFailure extends Error {
   }
 }
 
+const say = (line: string) => process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 /** The runtime tells its workers of a signal; until there is one it would be lost. */
 function endAtOnce(signal: NodeJS.Signals): void {
   say(`${signal}: ended before it took any work`);
   process.exit(0);
 }
-
-const say = (line: string) => process.stderr.write(`${new Date().toISOString()} ${line}\n`);
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function untilConnected<T>(address: string, attempt: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + CONNECT_FOR_MS;

@@ -27,8 +27,8 @@ export type Accelerator = 'tcg' | 'kvm';
 /** The guest's memory. 256 MiB are enough for rsync over thousands of files; QEMU takes about as much for itself. */
 const MEMORY_MIB = 256;
 /**
- * The second line switches off hardening and self-tests that only cost an emulated guest time. Most of all `norandmaps`: QEMU keeps what
- * it has translated by address, so a program that is always at the same one starts in a quarter of the time.
+ * The second line switches off hardening and self-tests that only cost an emulated guest time. Most of all `norandmaps`:
+ * QEMU keeps what it has translated by address, so a program that is always at the same one starts in a quarter of the time.
  */
 const KERNEL_ARGUMENTS =
   'console=ttyS0 quiet panic=0 reboot=t norandmaps ' +

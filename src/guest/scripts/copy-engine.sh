@@ -116,8 +116,7 @@ worker() {
 # $1: worker, $2: piece. Each line of the journal is one that is done: files and bytes of it, and how many were put there.
 copy_piece() {
   local shelf=$SHELF/w$1 to=$SHELF/w$1 list=$DIR/list$1 ino size blocks links key meta how name first= sum= files=0 bytes=0 sums=$M/h/${2##*/}.part
-  [[ ! -e $shelf ]] || rm -rf --one-file-system "$shelf"
-  mkdir -p "$shelf" "$M/h" || die "cannot make $shelf"
+  { [[ ! -e $shelf ]] || rm -rf --one-file-system "$shelf"; } && mkdir -p "$shelf" "$M/h" || die "cannot make $shelf"
   : >"$sums" >"$list.n" >"$list.s"
   read -r files bytes < <(awk "-vsockets=$list.s" "-vlist=$list.n" "$AWK_LISTS"'{ b += $3; print $9 >($7 ~ /^s/ ? sockets : list) } END { print NR, b }' "$2")
   IFS=$TAB read -r _ ino size blocks links key meta how name _ <"$2"
@@ -283,9 +282,9 @@ aside_dir() { must mkdir -p -- "$ASIDE/$1"; }
 # The folders of what is aside become like the live ones, for whoever wants one of those back.
 dress_aside() {
   cd -P -- "$ASIDE" || die "$ASIDE is gone"
-  compgen -G '*' || compgen -G '.[!.]*' || compgen -G '..?*' || return 0
-  find . -mindepth 1 -type d -print0 | encode | sorted >"$M/aside-dirs"
-  [[ -s $M/aside-dirs ]] || return 0
+  find . -mindepth 1 -type d -print0 >"$DIR/list"
+  [[ -s $DIR/list ]] || return 0
+  encode <"$DIR/list" | sorted >"$M/aside-dirs"
   live_dirs "$M/aside-dirs" | decode >"$DIR/list"
   [[ ! -s $DIR/list ]] || must transfer "$TO" "$ASIDE" "$DIR/list"
 }
