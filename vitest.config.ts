@@ -1,24 +1,21 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { STAGES, type Stage } from './scripts/test-suites.ts';
 
 /** Time limits are for what hangs: generous, since a test on a busy machine of two cores takes many times as long. */
-const project = (name: string, groupOrder: number, extra: object = {}) => ({
+const stage = (name: Stage, groupOrder: number, maxWorkers: number, testTimeout: number, hookTimeout: number) => ({
   test: {
     name,
-    include: [`test/${name}/**/*.test.ts`],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    include: STAGES[name].map((suite) => `test/${suite}/**/*.test.ts`),
+    globalSetup: ['test/support/scratch-folder.ts'],
+    // A process keeps what it has loaded for the files that come after.
+    isolate: false,
     sequence: { groupOrder },
-    ...extra,
+    maxWorkers,
+    testTimeout,
+    hookTimeout,
   },
 });
-/** The SDKs of Temporal and Alibaba take seconds to import: files of a project that are run by the same process share them. */
-const SHARED = { isolate: false };
-/** Mostly waiting for processes of their own. Vitest's own choice would be one at a time on two cores. */
-const LIGHT = { ...SHARED, maxWorkers: 5 };
-/** An emulated guest keeps one core busy, some others both; but each waits now and then. */
-const HEAVY = { ...SHARED, testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 3 };
-const BUILT = { globalSetup: ['test/support/built.ts'] };
 
 /** The long ones, in the order in which they leave no core idle: at the end come the short ones, and none that mostly waits. */
 const FIRST = [
@@ -71,20 +68,15 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Grouped by what a test needs; `npm test` runs them all. */
+/** Both stages; `npm test` runs them one after the other. */
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
-      project('unit', 1, LIGHT),
-      project('activities', 1, LIGHT),
-      project('conformance', 1, LIGHT),
-      project('replay', 1, LIGHT),
-      project('static', 1, LIGHT),
-      project('workflow', 1, { ...LIGHT, globalSetup: ['test/support/workflow-bundle.ts'] }),
-      project('guest', 2, HEAVY),
-      project('e2e', 2, { ...HEAVY, ...BUILT }),
-      project('faults', 2, { ...HEAVY, ...BUILT }),
+      // Vitest's own choice would be one at a time on two cores.
+      stage('light', 1, 5, 60_000, 120_000),
+      // An emulated guest keeps one core busy, some others both; but each waits now and then.
+      stage('heavy', 2, 3, 300_000, 300_000),
     ],
   },
 });

@@ -42,12 +42,7 @@ async function main([what = '', ...args]: readonly string[]): Promise<number> {
   }
   env['TEMPORAL_CLI_PATH'] = await findTemporalCli(say);
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const [command, guardedArgs] = guarded(process.execPath, [
-    vitest,
-    'run',
-    '--project=faults',
-    `test/faults/${what}.test.ts`,
-  ]);
+  const [command, guardedArgs] = guarded(process.execPath, [vitest, 'run', `test/faults/${what}.test.ts`]);
   const child = spawn(command, guardedArgs, { cwd: root, env, stdio: 'inherit' });
   return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
 }

@@ -1,15 +1,15 @@
 /** What a run of the tests came to, in the words of the last lines of `npm test`: all that a truncated log keeps. */
+import { suiteOf } from './test-suites.ts';
 
 export interface Trouble {
-  /** `unit test/unit/a.test.ts > group > test`; of a hook, the group; of a file that cannot be loaded, the file. */
+  /** `test/unit/a.test.ts > group > test`; of a hook, the group; of a file that cannot be loaded, the file. */
   readonly name: string;
   /** First lines of its errors, without colours. */
   readonly lines: readonly string[];
 }
 
-/** One file of tests of one project. */
+/** One file of tests. */
 export interface FileOutcome {
-  readonly project: string;
   /** From the root of the repository. */
   readonly path: string;
   readonly passed: number;
@@ -30,11 +30,11 @@ const LINES_PER_TROUBLE = 14;
 const LINE_LENGTH = 300;
 const TROUBLES_SHOWN = 20;
 
-/** Those of the projects that ran no test: their files were lost, or are not where vitest looks. */
-export const projectsWithoutTests = (run: RunOutcome, projects: readonly string[]): string[] =>
-  projects.filter(
-    (project) =>
-      !run.files.some((file) => file.project === project && file.passed + file.skipped + file.troubles.length > 0),
+/** Those that ran no test: their files were lost, or are not where vitest looks. */
+export const suitesWithoutTests = (run: RunOutcome, suites: readonly string[]): string[] =>
+  suites.filter(
+    (suite) =>
+      !run.files.some((file) => suiteOf(file.path) === suite && file.passed + file.skipped + file.troubles.length > 0),
   );
 
 /** The files that a second try could mend; none when something failed that belongs to no file. */
@@ -50,7 +50,7 @@ export function afterSecondTry(
 ): { readonly run: RunOutcome; readonly mended: readonly Trouble[] } {
   const mended: Trouble[] = [];
   const files = first.files.map((file) => {
-    const second = again.files.find(({ project, path }) => project === file.project && path === file.path);
+    const second = again.files.find(({ path }) => path === file.path);
     if (second === undefined || file.troubles.length === 0) return file;
     if (second.troubles.length === 0 && second.passed === 0) return file;
     const still = new Set(second.troubles.map(({ name }) => name));

@@ -28,10 +28,9 @@ const troubleOf = (name: string, errors: readonly ReportedError[]): Trouble => (
 
 function outcomeOf(module: TestModule, unhandled: readonly ReportedError[]): FileOutcome {
   const path = relative(process.cwd(), module.moduleId);
-  const project = module.project.name;
-  const nameOf = (task: TestCase | TestSuite): string => `${project} ${path} > ${task.fullName}`;
+  const nameOf = (task: TestCase | TestSuite): string => `${path} > ${task.fullName}`;
   const troubles: Trouble[] = [];
-  if (module.errors().length > 0) troubles.push(troubleOf(`${project} ${path}`, module.errors()));
+  if (module.errors().length > 0) troubles.push(troubleOf(path, module.errors()));
   for (const suite of module.children.allSuites()) {
     if (suite.errors().length > 0) troubles.push(troubleOf(nameOf(suite), suite.errors()));
   }
@@ -44,8 +43,8 @@ function outcomeOf(module: TestModule, unhandled: readonly ReportedError[]): Fil
     // Still pending at the end: its file was given up.
     else skipped += 1;
   }
-  if (unhandled.length > 0) troubles.push(troubleOf(`${project} ${path}, outside any test`, unhandled));
-  return { project, path, passed, skipped, troubles };
+  if (unhandled.length > 0) troubles.push(troubleOf(`${path}, outside any test`, unhandled));
+  return { path, passed, skipped, troubles };
 }
 
 export default class OutcomeReporter implements Reporter {

@@ -1,6 +1,6 @@
 /**
  * `npm test`: everything CI checks, in the order in which faults are cheap to find, with its own set-up. Ends with
- * what failed, by name, and the test count alone on the last line. `npm test -- unit static` runs the named projects
+ * what failed, by name, and the test count alone on the last line. `npm test -- unit static` runs the named suites
  * only, without the other checks.
  */
 import { spawn } from 'node:child_process';
@@ -21,19 +21,14 @@ import {
   countLine,
   describeTroubles,
   filesToTryAgain,
-  projectsWithoutTests,
+  suitesWithoutTests,
   type RunOutcome,
   type Trouble,
   troublesOf,
 } from './test-outcome.ts';
+import { STAGES, type Stage } from './test-suites.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-
-/** The fast ones first. Those of one stage share a vitest, which leaves the fewest gaps. */
-const STAGES = [
-  ['unit', 'static', 'activities', 'conformance', 'replay', 'workflow'],
-  ['guest', 'e2e', 'faults'],
-] as const;
 
 /** Of the output of a failed check, what is shown again at the end. */
 const LAST_LINES = 14;
@@ -108,46 +103,46 @@ const check = (name: string, work: () => Promise<ProgramEnd>): Promise<boolean> 
     return ok;
   });
 
-/** One vitest; `files` narrows the projects to some of their files. */
+/** One vitest: the files of a stage whose path contains one of `paths`. */
 async function runTests(
-  projects: readonly string[],
-  files: readonly string[],
+  stage: Stage,
+  paths: readonly string[],
   outcomeFile: string,
   env: NodeJS.ProcessEnv,
 ): Promise<RunOutcome> {
   const { ok, lastLines } = await runProgram(
     'node_modules/vitest/vitest.mjs',
-    [
-      'run',
-      ...files,
-      '--reporter=default',
-      '--reporter=./scripts/test-reporter.ts',
-      ...projects.flatMap((name) => ['--project', name]),
-    ],
+    ['run', ...paths, `--project=${stage}`, '--reporter=default', '--reporter=./scripts/test-reporter.ts'],
     { ...env, TEST_OUTCOME_FILE: outcomeFile },
   );
   const text = await readFile(outcomeFile, 'utf8').catch(() => undefined);
   const outcome = text === undefined ? { files: [], elsewhere: [] } : (JSON.parse(text) as RunOutcome);
   // Vitest ended badly without saying what failed: it was killed, or could not start or stop.
   if (ok || troublesOf(outcome).length > 0) return outcome;
-  return { ...outcome, elsewhere: [{ name: `vitest of ${projects.join(', ')}`, lines: lastLines }] };
+  return { ...outcome, elsewhere: [{ name: `vitest of ${paths.join(', ')}`, lines: lastLines }] };
 }
 
 /**
- * The tests of some projects. They run real processes, clocks and machines: the few files that fail are run once more,
+ * The tests of some suites of a stage. They run real processes, clocks and machines: the few files that fail are run once more,
  * on their own. What then passes counts as passed, and is named at the end, so that it is seen and mended.
  */
-async function tests(projects: readonly string[], scratch: string, env: NodeJS.ProcessEnv): Promise<boolean> {
-  const outcomeFile = (name: string): string => join(scratch, `${projects.join('-')}-${name}.json`);
-  let run = await runTests(projects, [], outcomeFile('first'), env);
+async function tests(
+  stage: Stage,
+  suites: readonly string[],
+  scratch: string,
+  env: NodeJS.ProcessEnv,
+): Promise<boolean> {
+  const outcomeFile = (name: string): string => join(scratch, `${stage}-${name}.json`);
+  const folders = suites.map((suite) => `test/${suite}/`);
+  let run = await runTests(stage, folders, outcomeFile('first'), env);
   const again = filesToTryAgain(run).map(({ path }) => path);
   if (again.length > 0) {
     say(`\n▸ once more, for it failed: ${again.join(', ')}`);
-    const second = afterSecondTry(run, await runTests(projects, again, outcomeFile('second'), env));
+    const second = afterSecondTry(run, await runTests(stage, again, outcomeFile('second'), env));
     run = second.run;
     mended.push(...second.mended);
   }
-  const empty = projectsWithoutTests(run, projects).map((name) => ({
+  const empty = suitesWithoutTests(run, suites).map((name) => ({
     name,
     lines: ['no test ran: that is a failure.'],
   }));
@@ -188,10 +183,10 @@ function begin(work: () => Promise<void>): () => Promise<ProgramEnd> {
 }
 
 async function main(named: readonly string[]): Promise<number> {
-  const known = STAGES.flat() as readonly string[];
+  const known: readonly string[] = Object.values(STAGES).flat();
   const unknown = named.filter((name) => !known.includes(name));
   if (unknown.length > 0) {
-    say(`unknown test project ${unknown.join(', ')}: choose from ${known.join(', ')}`);
+    say(`unknown suite ${unknown.join(', ')}: choose from ${known.join(', ')}`);
     return 2;
   }
   const wanted = new Set(named.length > 0 ? named : known);
@@ -200,7 +195,7 @@ async function main(named: readonly string[]): Promise<number> {
   const env: NodeJS.ProcessEnv = { ...process.env };
   try {
     const servers = begin(() => fetchServers(env));
-    const guests = STAGES[1].some((project) => wanted.has(project)) ? begin(prepareGuests) : undefined;
+    const guests = STAGES.heavy.some((suite) => wanted.has(suite)) ? begin(prepareGuests) : undefined;
     if (named.length === 0) {
       await Promise.all([
         check('format', () => runProgram('node_modules/@biomejs/biome/bin/biome', ['format', '.'])),
@@ -218,10 +213,10 @@ async function main(named: readonly string[]): Promise<number> {
       ]);
     }
     await check("set-up: Temporal's servers", servers);
-    for (const stage of STAGES) {
-      const projects = stage.filter((name) => wanted.has(name));
-      if (stage === STAGES[1] && guests !== undefined) await check('set-up: packages, guest image', guests);
-      if (projects.length > 0) await timed(`tests: ${projects.join(', ')}`, () => tests(projects, scratch, env));
+    for (const stage of ['light', 'heavy'] as const) {
+      const suites = STAGES[stage].filter((suite) => wanted.has(suite));
+      if (stage === 'heavy' && guests !== undefined) await check('set-up: packages, guest image', guests);
+      if (suites.length > 0) await timed(`tests: ${suites.join(', ')}`, () => tests(stage, suites, scratch, env));
     }
   } finally {
     await rm(scratch, { recursive: true, force: true });

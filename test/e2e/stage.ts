@@ -6,7 +6,6 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { inject } from 'vitest';
 import { guarded } from '../../local/processes.ts';
 import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
 import type { CallRecord, World } from '../../simulator/state/model.ts';
@@ -15,6 +14,7 @@ import { createEcs } from '../../src/cloud/alicloud/client.ts';
 import { ecsOptionsFromEnv } from '../../src/cloud/config.ts';
 import type { EcsRegion } from '../../src/cloud/port.ts';
 import { exportHistory, keepHistory } from '../replay/history-file.ts';
+import { builtFolder } from '../support/built.ts';
 import { Guest } from './guest.ts';
 
 /** What a starter printed, and how it ended. */
@@ -51,7 +51,7 @@ export interface Stage {
 }
 
 export async function openStage(options: Omit<StackOptions, 'log'>): Promise<Stage> {
-  const built = inject('builtFolder');
+  const built = await builtFolder();
   const lines: string[] = [];
   const stack = await startStack({ built, ...options, log: (line) => lines.push(line) }).catch((error: unknown) => {
     throw new Error(`the stack did not start: ${String(error)}\n${lines.slice(-20).join('\n')}`);

@@ -5,9 +5,9 @@
  *
  * `npm run test:chaos -- --runs N --seed S` plays the seeds S to S + N - 1.
  */
-import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { workflowBundle } from '../support/built.ts';
 import { type Evidence, violations } from '../support/invariants.ts';
 import { type Played, playChaos } from './chaos-run.ts';
 import { type Schedule, scheduleOf } from './chaos-schedule.ts';
@@ -164,8 +164,7 @@ function judged({ run, evidence }: Gathered): Evidence {
 async function replayAll(gathered: readonly Gathered[], report: (run: Ended, message: string) => void): Promise<void> {
   const byRun = new Map(gathered.map(({ run }) => [run.runId, run]));
   const histories = gathered.map(({ run, history }) => ({ workflowId: run.workflowId, history }));
-  const workflowBundle = { codePath: join(inject('builtFolder'), 'workflow-bundle.js') };
-  for await (const { runId, error } of Worker.runReplayHistories({ workflowBundle }, histories)) {
+  for await (const { runId, error } of Worker.runReplayHistories(await workflowBundle(), histories)) {
     const run = byRun.get(runId);
     if (error !== undefined && run !== undefined) report(run, `I12: ${error.message}`);
   }

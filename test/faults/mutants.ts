@@ -10,8 +10,7 @@ export interface Mutant {
   /** Found exactly once in the file. */
   readonly find: string;
   readonly replace: string;
-  /** Project of vitest, and file below `test/`. */
-  readonly project: 'unit' | 'activities' | 'workflow';
+  /** Below `test/`. */
   readonly testFile: string;
   /** The test that must fail, by its name in the file: `%s` stands for anything. */
   readonly test: string;
@@ -24,16 +23,16 @@ const SNAPSHOTS = 'src/activities/snapshots.ts';
 const OPERATOR = 'src/workflows/operator.ts';
 const SWEEP = 'src/domain/sweep.ts';
 
-const effects = { project: 'activities', testFile: 'activities/effects.test.ts' } as const;
-const snapshots = { project: 'activities', testFile: 'activities/snapshots.test.ts' } as const;
-const rollback = { project: 'workflow', testFile: 'workflow/rollback-disk.test.ts' } as const;
-const reboot = { project: 'workflow', testFile: 'workflow/reboot.test.ts' } as const;
-const operator = { project: 'workflow', testFile: 'workflow/operator.test.ts' } as const;
-const lease = { project: 'workflow', testFile: 'workflow/lease.test.ts' } as const;
-const sweep = { project: 'unit', testFile: 'unit/domain/sweep.test.ts' } as const;
+const effects = { testFile: 'activities/effects.test.ts' } as const;
+const snapshots = { testFile: 'activities/snapshots.test.ts' } as const;
+const rollback = { testFile: 'workflow/rollback-disk.test.ts' } as const;
+const reboot = { testFile: 'workflow/reboot.test.ts' } as const;
+const operator = { testFile: 'workflow/operator.test.ts' } as const;
+const lease = { testFile: 'workflow/lease.test.ts' } as const;
+const sweep = { testFile: 'unit/domain/sweep.test.ts' } as const;
 const sweepRule = { file: SWEEP, ...sweep, test: 'by the rule "%s" and no other: %s' } as const;
-const gate = { file: RESET, project: 'activities', testFile: 'activities/gate.test.ts' } as const;
-const safety = { project: 'workflow', testFile: 'workflow/safety-snapshot.test.ts' } as const;
+const gate = { file: RESET, testFile: 'activities/gate.test.ts' } as const;
+const safety = { testFile: 'workflow/safety-snapshot.test.ts' } as const;
 const SAFETY = 'src/workflows/safety-snapshot.ts';
 const CLEARANCE = 'src/workflows/clearance.ts';
 
@@ -164,7 +163,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: RESET,
     find: "agreed = probe === 'idle' ? agreed + 1 : 0;",
     replace: 'agreed += 1;',
-    project: 'activities',
     testFile: 'activities/waits.test.ts',
     test: 'a reset is waited for although the disk reads %s meanwhile',
   },
@@ -181,7 +179,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/cloud/alicloud/client.ts',
     find: "new models.StopInstanceRequest({ instanceId, stoppedMode: 'KeepCharging', forceStop: force })",
     replace: 'new models.StopInstanceRequest({ instanceId, forceStop: force })',
-    project: 'activities',
     testFile: 'activities/power.test.ts',
     test: 'a stop keeps the capacity whatever the default of the account is',
   },
@@ -190,7 +187,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/activities/instances.ts',
     find: "      if (stopped?.stoppedMode === 'StopCharging') {\n",
     replace: "      if (stopped?.stoppedMode === '') {\n",
-    project: 'activities',
     testFile: 'activities/power.test.ts',
     test: 'a stop by somebody else that gave the capacity up ends the wait for it',
   },
@@ -255,7 +251,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/activities/guest-runner.ts',
     find: '{ token: clientToken(effect, String(delivery)), number: delivery },',
     replace: '{ token: clientToken(effect, String(Math.random())), number: delivery },',
-    project: 'activities',
     testFile: 'activities/guest-runner.test.ts',
     test: 'a lost reply of RunCommand does not run the script twice',
   },
@@ -360,7 +355,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/domain/plan/data-loss.ts',
     find: 'const say = input.acceptDataLoss ? warning : blocker;',
     replace: 'const say = warning;',
-    project: 'activities',
     testFile: 'activities/planning.test.ts',
     test: 'is blocked while data since B would be lost, and lets itself be told to go on',
   },
@@ -577,7 +571,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/activities/sweep.ts',
     find: '    if (!verdict.doomed) throw',
     replace: "    if (!verdict.doomed && leftover.id === '') throw",
-    project: 'workflow',
     testFile: 'workflow/sweep.test.ts',
     test: 'what changes between the look and the deletion: the activity asks the rules again',
   },
@@ -586,7 +579,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/workflows/bring-back.ts',
     find: 'if (entries > 0 && run.deletionsSeen !== digest) {',
     replace: "if (entries > 0 && run.deletionsSeen === '') {",
-    project: 'workflow',
     testFile: 'workflow/deletions.test.ts',
     test: 'nothing is written before somebody has seen what would be deleted; then the digest of it goes to the guest',
   },
@@ -595,7 +587,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/workflows/kept.ts',
     find: "const lease = await takeLease(taker, input.instanceId, 'fail');",
     replace: 'const lease = { release: async () => void taker };',
-    project: 'workflow',
     testFile: 'workflow/kept.test.ts',
     test: 'changes nothing while a run works on the instance, and names it; to look needs no lease',
   },
@@ -604,7 +595,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/activities/guest-runner.ts',
     find: '    const osType = await osTypeOf(ref);\n',
     replace: "    const osType: OsType = ref.instanceId === '' ? await osTypeOf(ref) : 'linux';\n",
-    project: 'activities',
     testFile: 'activities/windows.test.ts',
     test: 'a Windows guest gets PowerShell, a Linux guest beside it gets bash',
   },

@@ -3,10 +3,8 @@
  * hundreds go on beside each other and one kill, fault or lease never meets another run.
  */
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { inject } from 'vitest';
+import { NativeConnection, Worker } from '@temporalio/worker';
 import { type Stack, startStack } from '../../local/stack.ts';
 import type { CallRecord, FaultRule, Scene, World } from '../../simulator/state/model.ts';
 import { createActivities } from '../../src/activities/index.ts';
@@ -16,6 +14,8 @@ import { ecsOptionsFromEnv } from '../../src/cloud/config.ts';
 import { createPoller } from '../../src/cloud/poller.ts';
 import type { Ecs, EcsRegion } from '../../src/cloud/port.ts';
 import { eventually } from '../e2e/stage.ts';
+import { builtFolder, workflowBundle } from '../support/built.ts';
+import { installRuntime } from '../support/temporal-runtime.ts';
 import { healthyGuest } from './guest-answers.ts';
 
 /** Between two looks, in milliseconds: a simulated minute is shorter than that. */
@@ -60,20 +60,9 @@ export interface StageOptions {
   readonly durable?: boolean;
 }
 
-let runtimeInstalled = false;
-function installRuntime(): void {
-  if (runtimeInstalled) return;
-  runtimeInstalled = true;
-  Runtime.install({
-    logger: new DefaultLogger('ERROR'),
-    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }), forward: {} } },
-    shutdownSignals: [],
-  });
-}
-
 export async function openFaultStage({ dataPlane, speed, durable = false }: StageOptions): Promise<FaultStage> {
   installRuntime();
-  const built = inject('builtFolder');
+  const built = await builtFolder();
   const lines: string[] = [];
   const stack = await startStack({
     dataPlane,
@@ -145,7 +134,7 @@ export async function openFaultStage({ dataPlane, speed, durable = false }: Stag
         connection: await native,
         namespace: stack.namespace,
         taskQueue,
-        workflowBundle: { codePath: join(built, 'workflow-bundle.js') },
+        ...(await workflowBundle()),
         activities: createActivities({
           ecs,
           poller: createPoller(ecs, { intervalMs: POLL_MS }),

@@ -3,9 +3,10 @@
  * New histories are added with `scripts/record-history.ts`; kept ones are never recorded anew.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
+import { Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { aWorkflowBundle } from '../support/workflow-bundle.ts';
+import { workflowBundle } from '../support/built.ts';
+import { installRuntime } from '../support/temporal-runtime.ts';
 import { HISTORIES, machineTraces } from './history-file.ts';
 
 interface Payload {
@@ -59,18 +60,10 @@ function endingOf({ events }: KeptHistory): string {
 const activities = (events: readonly HistoryEvent[]): Array<{ name: string }> =>
   events.flatMap(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType ?? []);
 
-let workflowBundle: Awaited<ReturnType<typeof aWorkflowBundle>>;
+beforeAll(installRuntime);
 
-beforeAll(async () => {
-  const logger = new DefaultLogger('ERROR');
-  // What a replay objects to comes as its error; the core's own words would only fill the screen.
-  const telemetryOptions = { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }), forward: {} } };
-  Runtime.install({ logger, telemetryOptions });
-  workflowBundle = await aWorkflowBundle();
-});
-
-const replay = ({ workflowId, ...history }: KeptHistory): Promise<void> =>
-  Worker.runReplayHistory({ workflowBundle }, history, workflowId);
+const replay = async ({ workflowId, ...history }: KeptHistory): Promise<void> =>
+  Worker.runReplayHistory(await workflowBundle(), history, workflowId);
 
 describe('kept histories', () => {
   it('cover every ending', () => {

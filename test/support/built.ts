@@ -1,34 +1,50 @@
 /**
- * Set-up of the projects that start whole stacks: product and simulator are compiled once, as `npm run build` does it. A
- * worker then polls two seconds after its start instead of eight, and what is tested is what is shipped. `npm test` has
- * compiled them already, into the folder that ECS_ROLLBACK_BUILT names.
+ * What is compiled or bundled for tests: as `npm run build` does it, so that what is tested is what is shipped, and a worker
+ * polls two seconds after its start instead of eight. `npm test` has made it all, in the folder that ECS_ROLLBACK_BUILT
+ * names; without that, the first test that asks makes it for all.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestProject } from 'vitest/node';
-import { buildToRun } from '../../scripts/build.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inject } from 'vitest';
 
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** What `buildToRun` has made. */
-    builtFolder: string;
-  }
+/** The folder of the compiled product and simulator, with the workflow bundle. */
+export const builtFolder = async (): Promise<string> =>
+  process.env['ECS_ROLLBACK_BUILT'] ?? join(await once('built', build), 'dist');
+
+/** For `Worker.create` and replays. */
+export async function workflowBundle(): Promise<{ readonly workflowBundle: { readonly codePath: string } }> {
+  const folder = process.env['ECS_ROLLBACK_BUILT'] ?? (await once('bundle', bundle));
+  return { workflowBundle: { codePath: bundleIn(folder) } };
 }
 
-export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
-  const given = process.env['ECS_ROLLBACK_BUILT'];
-  if (given !== undefined) {
-    project.provide('builtFolder', given);
-    return undefined;
+const bundleIn = (folder: string): string => join(folder, 'workflow-bundle.js');
+
+// The compiler and the bundlers are loaded where they are used.
+const build = async (folder: string) => (await import('../../scripts/build.ts')).buildToRun(folder);
+const bundle = async (folder: string) =>
+  (await import('../../scripts/workflow-bundle.ts')).writeWorkflowBundle(bundleIn(folder));
+
+/** Fills a folder of the scratch folder, whichever process asks first; the others wait for the end, good or bad. */
+async function once(name: string, fill: (folder: string) => Promise<unknown>): Promise<string> {
+  const folder = join(inject('scratchFolder'), name);
+  const end = `${folder}.end`;
+  const isFirst = await mkdir(folder).then(
+    () => true,
+    () => false,
+  );
+  if (isFirst) {
+    const trouble = await fill(folder).then(
+      () => '',
+      (error: unknown) => `${name}: ${String(error)}`,
+    );
+    await writeFile(`${end}.new`, trouble);
+    await rename(`${end}.new`, end);
   }
-  const folder = await mkdtemp(join(tmpdir(), 'ecs-rollback-built-'));
-  const teardown = () => rm(folder, { recursive: true, force: true });
-  try {
-    project.provide('builtFolder', await buildToRun(folder));
-    return teardown;
-  } catch (error) {
-    await teardown();
-    throw error;
+  for (;;) {
+    const trouble = await readFile(end, 'utf8').catch(() => undefined);
+    if (trouble === '') return folder;
+    if (trouble !== undefined) throw new Error(trouble);
+    await sleep(100);
   }
 }

@@ -8,9 +8,9 @@ import { Worker } from '@temporalio/worker';
 import type { Activities } from '../../src/activities/index.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
 import type { FailureReport, RollbackRequest, RollbackResult, RunStatus } from '../../src/contract/rollback.ts';
+import { workflowBundle } from './built.ts';
 import { latch } from './latch.ts';
 import { DISK, INSTANCE, REGION, SNAPSHOT_A, stubActivities } from './stub-activities.ts';
-import { workflowBundle } from './temporal-time-skipping.ts';
 
 /** Ends by itself whatever fails; the default of the product is to ask. */
 export const REQUEST: RollbackRequest = {
@@ -99,7 +99,7 @@ async function openDesk(env: TestWorkflowEnvironment): Promise<Desk> {
       },
     },
     maxHeartbeatThrottleInterval: '100ms',
-    ...workflowBundle(),
+    ...(await workflowBundle()),
   });
   const ended = worker.run();
   const teardown = env.teardown.bind(env);

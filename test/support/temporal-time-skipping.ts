@@ -7,11 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
-import { inject } from 'vitest';
 import { freePorts, Processes } from '../../local/processes.ts';
 import { findTestServer } from '../../local/temporal-cli.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/contract/messages.ts';
+import { installRuntime } from './temporal-runtime.ts';
 
 /** The SDK's own factory: it can join an existing time-skipping server, but no public function passes that on (1.24). */
 interface EnvironmentFactory {
@@ -25,19 +24,6 @@ interface EnvironmentFactory {
 
 /** INDEXED_VALUE_TYPE_KEYWORD; the server rejects the upsert of an attribute it does not know, for ever. */
 const KEYWORD = 2;
-
-let runtimeInstalled = false;
-
-/** Quiet logs, and Ctrl-C stays with the test runner. Before any environment or worker of the process. */
-function installRuntime(): void {
-  if (runtimeInstalled) return;
-  runtimeInstalled = true;
-  Runtime.install({
-    logger: new DefaultLogger('ERROR'),
-    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }), forward: {} } },
-    shutdownSignals: [],
-  });
-}
 
 /** Call in `beforeAll`, and the environment's `teardown` in `afterAll`: it ends the server, too. */
 export async function timeSkippingEnvironment(): Promise<TestWorkflowEnvironment> {
@@ -84,8 +70,3 @@ async function startServer(processes: Processes): Promise<string> {
   await connection.close();
   return address;
 }
-
-/** Spread into `Worker.create`: the bundle made once for the project. */
-export const workflowBundle = (): { workflowBundle: { codePath: string } } => ({
-  workflowBundle: { codePath: inject('workflowBundlePath') },
-});

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
 import { ACTIVITY_FAILURE, FAILURE } from '../../src/contract/messages.ts';
 import type { RollbackRequest } from '../../src/contract/rollback.ts';
+import { workflowBundle } from '../support/built.ts';
 import { latch } from '../support/latch.ts';
 import { hanging, permanent, REQUEST, reportOf, type Running, runRollback } from '../support/rollback-run.ts';
 import {
@@ -20,7 +21,7 @@ import {
   SNAPSHOT_B,
   stubActivities,
 } from '../support/stub-activities.ts';
-import { timeSkippingEnvironment, workflowBundle } from '../support/temporal-time-skipping.ts';
+import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
 
 let env: TestWorkflowEnvironment;
 beforeAll(async () => {
@@ -173,7 +174,7 @@ describe('before the reset', () => {
       connection: env.nativeConnection,
       taskQueue,
       activities,
-      ...workflowBundle(),
+      ...(await workflowBundle()),
     });
     const failure = await worker.runUntil(() =>
       env.client.workflow

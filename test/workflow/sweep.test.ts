@@ -9,8 +9,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Activities } from '../../src/activities/index.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
 import type { SweepRequest, SweepResult } from '../../src/contract/sweep.ts';
+import { workflowBundle } from '../support/built.ts';
 import { type SimulatedCloud, simulatedCloud } from '../support/simulated-cloud.ts';
-import { timeSkippingEnvironment, workflowBundle } from '../support/temporal-time-skipping.ts';
+import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
 
 let env: TestWorkflowEnvironment;
 let cloud: SimulatedCloud;
@@ -110,7 +111,7 @@ async function sweep(
     connection: env.nativeConnection,
     taskQueue,
     activities: { ...cloud.activities, ...over },
-    ...workflowBundle(),
+    ...(await workflowBundle()),
   });
   return worker.runUntil(async () => {
     const handle = await env.client.workflow.start('sweep', {

@@ -5,7 +5,7 @@
 import { heartbeat } from '@temporalio/activity';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
-import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
+import { Worker } from '@temporalio/worker';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,10 +15,11 @@ import type { Activities } from '../../../src/activities/index.ts';
 import { main } from '../../../src/cli/program.ts';
 import { type ClientError, RollbackClient, type RunFailedError } from '../../../src/client.ts';
 import { SEARCH_ATTRIBUTES } from '../../../src/contract/messages.ts';
+import { workflowBundle } from '../../support/built.ts';
 import { latch } from '../../support/latch.ts';
 import { DISK, plan, SNAPSHOT_A, SNAPSHOT_B, stubActivities } from '../../support/stub-activities.ts';
 import { startTemporalServer } from '../../support/temporal-server.ts';
-import { aWorkflowBundle } from '../../support/workflow-bundle.ts';
+import { installRuntime } from '../../support/temporal-runtime.ts';
 import { sampleWorld } from './samples.ts';
 
 const RUN = `rollback-${DISK}`;
@@ -32,23 +33,16 @@ let processes: Processes;
 let env: TestWorkflowEnvironment;
 let worker: Worker | undefined;
 let working: Promise<void> | undefined;
-let bundle: Awaited<ReturnType<typeof aWorkflowBundle>>;
 const healthy = stubActivities().activities;
 /** Put in place by the tests that are about them. */
 let over: Partial<Activities> = {};
 
 beforeAll(async () => {
-  Runtime.install({
-    logger: new DefaultLogger('ERROR'),
-    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }), forward: {} } },
-    shutdownSignals: [],
-  });
+  installRuntime();
   folder = await mkdtemp(join(tmpdir(), 'ecs-rollback-against-server-'));
   processes = new Processes(folder);
-  [env, bundle] = await Promise.all([
-    startTemporalServer(processes).then((address) => TestWorkflowEnvironment.createFromExistingServer({ address })),
-    aWorkflowBundle(),
-  ]);
+  const address = await startTemporalServer(processes);
+  env = await TestWorkflowEnvironment.createFromExistingServer({ address });
 }, 120_000);
 
 afterAll(async () => {
@@ -122,7 +116,7 @@ describe('a server that is not ready', () => {
     worker = await Worker.create({
       connection: env.nativeConnection,
       taskQueue: 'ecs-rollback',
-      workflowBundle: bundle,
+      ...(await workflowBundle()),
       activities: switched(),
     });
     working = worker.run();

@@ -10,14 +10,13 @@ import {
   describeTroubles,
   type FileOutcome,
   filesToTryAgain,
-  projectsWithoutTests,
+  suitesWithoutTests,
   type RunOutcome,
   troublesOf,
 } from '../../../scripts/test-outcome.ts';
 
 const trouble = (name: string) => ({ name, lines: ['Error: no'] });
 const file = (path: string, passed: number, troubles: readonly string[] = []): FileOutcome => ({
-  project: 'unit',
   path,
   passed,
   skipped: 0,
@@ -30,9 +29,10 @@ test('the line that CI reads', () => {
   expect(countLine(5, 2, 1)).toBe('5 passed, 2 failed, 1 skipped');
 });
 
-test('a project that ran no test is named', () => {
-  expect(projectsWithoutTests(run(file('a', 5)), ['unit', 'replay'])).toEqual(['replay']);
-  expect(projectsWithoutTests(run(file('a', 0)), ['unit'])).toEqual(['unit']);
+test('a suite that ran no test is named', () => {
+  const path = 'test/unit/cli/a.test.ts';
+  expect(suitesWithoutTests(run(file(path, 5)), ['unit', 'replay'])).toEqual(['replay']);
+  expect(suitesWithoutTests(run(file(path, 0)), ['unit'])).toEqual(['unit']);
 });
 
 describe('the second try', () => {
@@ -80,10 +80,7 @@ test('vitest reports failed tests, hooks, files and unhandled errors, each by na
   const root = await mkdtemp(join(tmpdir(), 'test-outcome-'));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   await symlink(resolve('node_modules'), join(root, 'node_modules'));
-  await writeFile(
-    join(root, 'vitest.config.mjs'),
-    "export default { test: { name: 'unit', include: ['test/*.test.mjs'] } };",
-  );
+  await writeFile(join(root, 'vitest.config.mjs'), "export default { test: { include: ['test/*.test.mjs'] } };");
   await mkdir(join(root, 'test'));
   const write = (name: string, text: string) =>
     writeFile(
@@ -114,17 +111,17 @@ test('vitest reports failed tests, hooks, files and unhandled errors, each by na
   const outcome = JSON.parse(await readFile(outcomeFile, 'utf8')) as RunOutcome;
   const named = Object.fromEntries(troublesOf(outcome).map(({ name, lines }) => [name, lines.join('\n')]));
   expect(Object.keys(named).sort()).toEqual([
-    'unit test/hook.test.mjs > group',
-    'unit test/tests.test.mjs > group > bad',
-    'unit test/unhandled.test.mjs, outside any test',
-    'unit test/unloadable.test.mjs',
+    'test/hook.test.mjs > group',
+    'test/tests.test.mjs > group > bad',
+    'test/unhandled.test.mjs, outside any test',
+    'test/unloadable.test.mjs',
   ]);
-  expect(named['unit test/tests.test.mjs > group > bad']).toMatch(
+  expect(named['test/tests.test.mjs > group > bad']).toMatch(
     /AssertionError: expected .*\n.*Expected[^]*"a": 2[^]*"a": 1[^]*at .*test\/tests\.test\.mjs:2:/,
   );
-  expect(named['unit test/hook.test.mjs > group']).toContain('no set-up');
-  expect(named['unit test/unloadable.test.mjs']).toContain('nowhere.mjs');
-  expect(named['unit test/unhandled.test.mjs, outside any test']).toContain('nobody waited');
+  expect(named['test/hook.test.mjs > group']).toContain('no set-up');
+  expect(named['test/unloadable.test.mjs']).toContain('nowhere.mjs');
+  expect(named['test/unhandled.test.mjs, outside any test']).toContain('nobody waited');
   const counts = outcome.files.map(({ path, passed, skipped }) => [path, { passed, skipped }] as const);
   expect(Object.fromEntries(counts)).toEqual({
     'test/hook.test.mjs': { passed: 0, skipped: 1 },
