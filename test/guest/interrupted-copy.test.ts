@@ -40,10 +40,9 @@ describe.skipIf(process.getuid?.() !== 0)('an interrupted copy', () => {
         const dice = random(round * 2 + (how === 'killed' ? 1 : 2));
         const run = `interrupted-${how === 'killed' ? 'k' : 's'}${round}`;
         const [from, to] = [join(root, `${run}-b`), join(root, `${run}-live`)];
-        mkdirSync(join(from, 'tree', 'new'), { recursive: true });
-        mkdirSync(to);
-        sh(`mount -t tmpfs -o size=64m none '${to}'`);
+        sh(`mkdir '${from}' '${to}'; mount -t tmpfs none '${from}'; mount -t tmpfs -o size=64m none '${to}'`);
         try {
+          mkdirSync(join(from, 'tree', 'new'), { recursive: true });
           mkdirSync(join(to, 'tree'));
           for (let i = 0; i < 3000; i += 1) {
             const content = `B of ${i} `.repeat(1 + dice.below(80));
@@ -99,7 +98,8 @@ describe.skipIf(process.getuid?.() !== 0)('an interrupted copy', () => {
           const plain = (tree: Tree) => new Map([...tree].map(([name, { what }]) => [name, what]));
           expect(plain(read(join(to, 'tree')))).toEqual(plain(b));
           // As docs/copy.md says; that starts a program for each file, so the other rounds do the same with one.
-          const back = round === 0 ? `find . ! -type d -exec ln -fP {} '${to}'/{} \\;` : `cp -alfT . '${to}'`;
+          const back =
+            round === 0 && how === 'killed' ? `find . ! -type d -exec ln -fP {} '${to}'/{} \\;` : `cp -alfT . '${to}'`;
           sh(`cd '${to}/.ecs-rollback-${run}.aside' && ${back}`);
           const again = read(to);
           const lost = [...liveBefore].filter(([name, { kind, what, inode }]) => {
@@ -109,7 +109,7 @@ describe.skipIf(process.getuid?.() !== 0)('an interrupted copy', () => {
           expect(lost).toEqual([]);
         } finally {
           await guest.ok('unmount', { run });
-          sh(`umount '${to}'`);
+          sh(`umount '${from}' '${to}'`);
         }
       }
       expect(outcomes).toContain(how === 'killed' ? 'lost' : 'NoSpace');

@@ -1,10 +1,11 @@
-/** The matrix of layouts, first half: file systems on partitions and on the whole disk. And a copy whose agent is killed. */
+/** The matrix of layouts: partitions, whole disks, and what needs a new identity beside the original. And a copy whose agent is killed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { type Layout, PLAIN } from './scripts/layouts.ts';
+import { type Layout, PLAIN, VOLUMES } from './scripts/layouts.ts';
 import { placeOf, SIZE, stories } from './scripts/stories.ts';
 
-const here = stories(PLAIN);
+// One guest for all: the next one would have to boot, and its emulator to learn the same programs again.
+const here = stories([...PLAIN, ...VOLUMES]);
 
 it('a copy goes on when the agent is killed in the middle of it, and the next one finds it', async () => {
   const { guest } = here;
