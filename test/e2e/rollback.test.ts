@@ -28,7 +28,7 @@ describe.concurrent.each([
   let atA: Manifest;
   let beforeDamage: Manifest;
   let damaged: Manifest;
-  /** Bytes that the file system grew by from A to the end. */
+  /** Bytes that the file system grew by from A to the end, where the disk was expanded. */
   let growth: number;
   let after: Manifest;
   let end: StarterEnd;
@@ -40,7 +40,8 @@ describe.concurrent.each([
     const { guest, ecs, diskId } = stage;
     await guest.runFile('tree', { MARKER: marker });
     atA = await guest.manifest();
-    const size = async () => Number(await guest.run('#!/bin/sh\ndf -B1 --output=size /data | tail -1'));
+    const size = async () =>
+      expanded ? Number(await guest.run('#!/bin/sh\ndf -B1 --output=size /data | tail -1')) : 0;
     const sizeAtA = await size();
     snapshotA = await stage.snapshot('nightly');
     if (expanded) {

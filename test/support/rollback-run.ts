@@ -4,12 +4,11 @@ import { Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { Worker } from '@temporalio/worker';
 import type { Activities } from '../../src/activities/index.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
 import type { FailureReport, RollbackRequest, RollbackResult, RunStatus } from '../../src/contract/rollback.ts';
-import { workflowBundle } from './built.ts';
 import { latch } from './latch.ts';
+import { withWorker } from './spare-workers.ts';
 import { DISK, INSTANCE, REGION, SNAPSHOT_A, stubActivities } from './stub-activities.ts';
 
 /** Ends by itself whatever fails; the default of the product is to ask. */
@@ -47,68 +46,32 @@ export async function runRollback(
   workflowType = 'rollbackDisk',
 ): Promise<Ended> {
   const { activities, calls } = stubActivities(over);
-  const desk = free.get(env)?.pop() ?? (await openDesk(env));
-  desk.activities = activities;
-  const { taskQueue } = desk;
-  const handle = await env.client.workflow.start(workflowType, {
-    taskQueue,
-    workflowId: `rollback-${randomUUID()}`,
-    args: [request],
+  return withWorker(env, activities, async (taskQueue) => {
+    const handle = await env.client.workflow.start(workflowType, {
+      taskQueue,
+      workflowId: `rollback-${randomUUID()}`,
+      args: [request],
+    });
+    try {
+      await during(running(handle, taskQueue));
+      const ended = await handle.result().then(
+        (result: RollbackResult) => ({ result, failure: undefined }),
+        (error: unknown) => ({
+          result: undefined,
+          failure: error instanceof WorkflowFailedError ? error.cause : error,
+        }),
+      );
+      return { ...ended, calls, status: await handle.query<RunStatus>('status') };
+    } finally {
+      // A failed expectation must not leave the run behind for the next test, nor its lease, which this server does not end
+      // with its holder.
+      if ((await handle.describe()).status.name === 'RUNNING') await handle.terminate();
+      await env.client.workflow
+        .getHandle(leaseWorkflowId(INSTANCE))
+        .terminate()
+        .catch(() => undefined);
+    }
   });
-  try {
-    await during(running(handle, taskQueue));
-    const ended = await handle.result().then(
-      (result: RollbackResult) => ({ result, failure: undefined }),
-      (error: unknown) => ({
-        result: undefined,
-        failure: error instanceof WorkflowFailedError ? error.cause : error,
-      }),
-    );
-    return { ...ended, calls, status: await handle.query<RunStatus>('status') };
-  } finally {
-    // A failed expectation must not leave the run behind for the next test, nor its lease, which this server does not end
-    // with its holder.
-    if ((await handle.describe()).status.name === 'RUNNING') await handle.terminate();
-    await env.client.workflow
-      .getHandle(leaseWorkflowId(INSTANCE))
-      .terminate()
-      .catch(() => undefined);
-    free.set(env, [...(free.get(env) ?? []), desk]);
-  }
-}
-
-/** A worker and the activities of the run at hand. It stays for the next run: to make one costs as much as a whole run. */
-interface Desk {
-  readonly taskQueue: string;
-  activities: Activities;
-}
-/** Those at which no run is. */
-const free = new WeakMap<TestWorkflowEnvironment, Desk[]>();
-
-async function openDesk(env: TestWorkflowEnvironment): Promise<Desk> {
-  const desk: Desk = { taskQueue: `test-${randomUUID()}`, activities: stubActivities().activities };
-  const worker = await Worker.create({
-    connection: env.nativeConnection,
-    taskQueue: desk.taskQueue,
-    activities: {
-      default: (...args: unknown[]) => {
-        const { activityType } = Context.current().info;
-        const activity: unknown = Reflect.get(desk.activities, activityType);
-        if (typeof activity !== 'function') throw new Error(`no stand-in for activity ${activityType}`);
-        return activity.apply(desk.activities, args);
-      },
-    },
-    maxHeartbeatThrottleInterval: '100ms',
-    ...(await workflowBundle()),
-  });
-  const ended = worker.run();
-  const teardown = env.teardown.bind(env);
-  env.teardown = async () => {
-    worker.shutdown();
-    await ended;
-    await teardown();
-  };
-  return desk;
 }
 
 function running(handle: WorkflowHandle, taskQueue: string): Running {

@@ -3,14 +3,13 @@ import { randomUUID } from 'node:crypto';
 import type { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
 import { ACTIVITY_FAILURE, FAILURE } from '../../src/contract/messages.ts';
 import type { RollbackRequest } from '../../src/contract/rollback.ts';
-import { workflowBundle } from '../support/built.ts';
 import { latch } from '../support/latch.ts';
 import { hanging, permanent, REQUEST, reportOf, type Running, runRollback } from '../support/rollback-run.ts';
+import { withWorker } from '../support/spare-workers.ts';
 import {
   DISK,
   INSTANCE,
@@ -168,15 +167,7 @@ describe('before the reset', () => {
   });
 
   test('invalid input is refused with every field that is wrong', async () => {
-    const { activities } = stubActivities();
-    const taskQueue = `test-${randomUUID()}`;
-    const worker = await Worker.create({
-      connection: env.nativeConnection,
-      taskQueue,
-      activities,
-      ...(await workflowBundle()),
-    });
-    const failure = await worker.runUntil(() =>
+    const failure = await withWorker(env, stubActivities().activities, (taskQueue) =>
       env.client.workflow
         .execute('rollbackDisk', {
           taskQueue,

@@ -4,13 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { Worker } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/activities/index.ts';
 import { leaseWorkflowId } from '../../src/contract/ids.ts';
 import type { SweepRequest, SweepResult } from '../../src/contract/sweep.ts';
-import { workflowBundle } from '../support/built.ts';
 import { type SimulatedCloud, simulatedCloud } from '../support/simulated-cloud.ts';
+import { withWorker } from '../support/spare-workers.ts';
 import { timeSkippingEnvironment } from '../support/temporal-time-skipping.ts';
 
 let env: TestWorkflowEnvironment;
@@ -106,14 +105,7 @@ async function sweep(
   request: Omit<SweepRequest, 'regionId'>,
   over: Partial<Activities> = {},
 ): Promise<SweepResult & { details: string }> {
-  const taskQueue = `sweep-${randomUUID()}`;
-  const worker = await Worker.create({
-    connection: env.nativeConnection,
-    taskQueue,
-    activities: { ...cloud.activities, ...over },
-    ...(await workflowBundle()),
-  });
-  return worker.runUntil(async () => {
+  return withWorker(env, { ...cloud.activities, ...over }, async (taskQueue) => {
     const handle = await env.client.workflow.start('sweep', {
       taskQueue,
       workflowId: `sweep-${randomUUID()}`,
