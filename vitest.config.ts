@@ -17,7 +17,7 @@ const stage = (name: Stage, groupOrder: number, maxWorkers: number, testTimeout:
   },
 });
 
-/** The long ones, in the order in which they leave no core idle: at the end come the short ones, and none that mostly waits. */
+/** The long ones, in the order in which they leave no core idle: what mostly waits beside what never does, and none of it at the end. */
 const FIRST = [
   'unit/cli/against-server',
   'workflow/sweep',
@@ -32,29 +32,29 @@ const FIRST = [
   'workflow/safety-snapshot',
   'faults/chaos',
   'guest/layouts',
-  'guest/grow',
-  'e2e/worker-killed',
-  'faults/kill-matrix',
-  'e2e/selection',
-  'faults/mutating-calls',
-  'e2e/rollback',
   'guest/freeze',
-  'e2e/operator',
+  'guest/grow',
+  'e2e/sweep',
+  'e2e/worker-killed',
+  'e2e/windows',
+  'faults/kill-matrix',
+  'e2e/endings',
+  'e2e/selection',
   'guest/considerate-copy',
+  'faults/mutating-calls',
+  'e2e/operator',
+  'e2e/rollback',
+  'e2e/lease',
   'guest/vm-data-plane',
   'guest/selinux',
-  'e2e/endings',
-  'e2e/lease',
-  'e2e/windows',
-  'e2e/sweep',
-  'guest/interrupted-copy',
   'guest/guest-scripts',
   'guest/hostile',
   'e2e/bad-input',
-  'guest/look-around',
+  'guest/interrupted-copy',
   'guest/loop-data-plane',
   'guest/special-things',
   'guest/kept',
+  'guest/look-around',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {
