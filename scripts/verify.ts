@@ -123,8 +123,8 @@ async function runTests(
 }
 
 /**
- * The tests of some suites of a stage. They run real processes, clocks and machines: the few files that fail are run once more,
- * on their own. What then passes counts as passed, and is named at the end, so that it is seen and mended.
+ * The tests of some suites of a stage. They run real processes, clocks and machines: the few files that fail are run
+ * once more, on their own. What then passes counts as passed, and is named at the end, so that it is seen and mended.
  */
 async function tests(
   stage: Stage,

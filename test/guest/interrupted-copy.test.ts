@@ -15,6 +15,8 @@ const sh = (lines: string) => {
   if (ran.status !== 0) throw new Error(`${lines}: ${ran.stderr.toString()}`);
 };
 
+const FILES = 2000;
+
 /** Runs the shell lines beside; that they come too late is no fault. */
 const disturb = (...lines: string[]) =>
   new Promise<void>((resolve) => {
@@ -44,7 +46,7 @@ describe.skipIf(process.getuid?.() !== 0)('an interrupted copy', () => {
         try {
           mkdirSync(join(from, 'tree', 'new'), { recursive: true });
           mkdirSync(join(to, 'tree'));
-          for (let i = 0; i < 3000; i += 1) {
+          for (let i = 0; i < FILES; i += 1) {
             const content = `B of ${i} `.repeat(1 + dice.below(80));
             writeFileSync(join(from, 'tree', i % 3 === 0 ? `new/${i}` : `${i}`), content);
             if (i % 3 !== 1) continue;
@@ -90,7 +92,7 @@ describe.skipIf(process.getuid?.() !== 0)('an interrupted copy', () => {
           expect(await guest.ok('verify-result', { run })).toMatchObject({
             mismatches: [],
             verified: true,
-            filesCopied: 3000,
+            filesCopied: FILES,
             filesKeptLive: 0,
           });
           await guest.ok('unmount', { run });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,6 +14,7 @@ import {
   type RunOutcome,
   troublesOf,
 } from '../../../scripts/test-outcome.ts';
+import { STAGES, suiteOf } from '../../../scripts/test-suites.ts';
 
 const trouble = (name: string) => ({ name, lines: ['Error: no'] });
 const file = (path: string, passed: number, troubles: readonly string[] = []): FileOutcome => ({
@@ -33,6 +34,12 @@ test('a suite that ran no test is named', () => {
   const path = 'test/unit/cli/a.test.ts';
   expect(suitesWithoutTests(run(file(path, 5)), ['unit', 'replay'])).toEqual(['replay']);
   expect(suitesWithoutTests(run(file(path, 0)), ['unit'])).toEqual(['unit']);
+});
+
+test('each folder with tests is a suite of a stage', async () => {
+  const files = (await readdir('test', { recursive: true })).filter((path) => path.endsWith('.test.ts'));
+  const folders = new Set(files.map((path) => suiteOf(join('test', path))));
+  expect([...folders].sort()).toEqual(Object.values(STAGES).flat().sort());
 });
 
 describe('the second try', () => {
