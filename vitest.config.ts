@@ -3,7 +3,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { STAGES, type Stage } from './scripts/test-suites.ts';
 
 /** Time limits are for what hangs: generous, since a test on a busy machine of two cores takes many times as long. */
-const stage = (name: Stage, groupOrder: number, maxWorkers: number, testTimeout: number, hookTimeout: number) => ({
+const stage = (
+  name: Stage,
+  groupOrder: number,
+  limits: { maxWorkers: number; testTimeout: number; hookTimeout: number },
+) => ({
   test: {
     name,
     include: STAGES[name].map((suite) => `test/${suite}/**/*.test.ts`),
@@ -11,9 +15,7 @@ const stage = (name: Stage, groupOrder: number, maxWorkers: number, testTimeout:
     // A process keeps what it has loaded for the files that come after.
     isolate: false,
     sequence: { groupOrder },
-    maxWorkers,
-    testTimeout,
-    hookTimeout,
+    ...limits,
   },
 });
 
@@ -73,9 +75,9 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       // Vitest's own choice would be one at a time on two cores.
-      stage('light', 1, 5, 60_000, 120_000),
+      stage('light', 1, { maxWorkers: 5, testTimeout: 60_000, hookTimeout: 120_000 }),
       // An emulated guest keeps one core busy, some others both; but each waits now and then.
-      stage('heavy', 2, 4, 300_000, 300_000),
+      stage('heavy', 2, { maxWorkers: 4, testTimeout: 300_000, hookTimeout: 300_000 }),
     ],
   },
 });

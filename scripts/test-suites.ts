@@ -1,6 +1,7 @@
 /**
- * The suites are the folders of `test/`. Those of one stage are one project of vitest: its processes go from file to file
- * of their own project only, and each new one has to load the SDKs of Temporal and Alibaba again.
+ * The suites are the folders of `test/`, the stages in the order in which they run. The suites of one stage are one project
+ * of vitest: its processes go from file to file of their own project only, and each new one has to load the SDKs of
+ * Temporal and Alibaba again.
  */
 export const STAGES = {
   /** Mostly waiting for processes of their own. */

@@ -213,7 +213,7 @@ async function main(named: readonly string[]): Promise<number> {
       ]);
     }
     await check("set-up: Temporal's servers", servers);
-    for (const stage of ['light', 'heavy'] as const) {
+    for (const stage of Object.keys(STAGES) as Stage[]) {
       const suites = STAGES[stage].filter((suite) => wanted.has(suite));
       if (stage === 'heavy' && guests !== undefined) await check('set-up: packages, guest image', guests);
       if (suites.length > 0) await timed(`tests: ${suites.join(', ')}`, () => tests(stage, suites, scratch, env));

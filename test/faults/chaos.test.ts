@@ -7,7 +7,7 @@
  */
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { workflowBundle } from '../support/built.ts';
+import { builtFolder, bundleIn } from '../support/built.ts';
 import { type Evidence, violations } from '../support/invariants.ts';
 import { type Played, playChaos } from './chaos-run.ts';
 import { type Schedule, scheduleOf } from './chaos-schedule.ts';
@@ -164,7 +164,7 @@ function judged({ run, evidence }: Gathered): Evidence {
 async function replayAll(gathered: readonly Gathered[], report: (run: Ended, message: string) => void): Promise<void> {
   const byRun = new Map(gathered.map(({ run }) => [run.runId, run]));
   const histories = gathered.map(({ run, history }) => ({ workflowId: run.workflowId, history }));
-  for await (const { runId, error } of Worker.runReplayHistories(await workflowBundle(), histories)) {
+  for await (const { runId, error } of Worker.runReplayHistories(bundleIn(await builtFolder()), histories)) {
     const run = byRun.get(runId);
     if (error !== undefined && run !== undefined) report(run, `I12: ${error.message}`);
   }

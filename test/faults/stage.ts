@@ -14,7 +14,7 @@ import { ecsOptionsFromEnv } from '../../src/cloud/config.ts';
 import { createPoller } from '../../src/cloud/poller.ts';
 import type { Ecs, EcsRegion } from '../../src/cloud/port.ts';
 import { eventually } from '../e2e/stage.ts';
-import { builtFolder, workflowBundle } from '../support/built.ts';
+import { builtFolder, bundleIn } from '../support/built.ts';
 import { installRuntime } from '../support/temporal-runtime.ts';
 import { healthyGuest } from './guest-answers.ts';
 
@@ -134,7 +134,7 @@ export async function openFaultStage({ dataPlane, speed, durable = false }: Stag
         connection: await native,
         namespace: stack.namespace,
         taskQueue,
-        ...(await workflowBundle()),
+        ...bundleIn(built),
         activities: createActivities({
           ecs,
           poller: createPoller(ecs, { intervalMs: POLL_MS }),

@@ -5,11 +5,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FindDeviceInput } from '../../src/guest/scripts.ts';
 import { bootGuest, codeOf, type Guest, serialOf } from './scripts/guest.ts';
-import { type Layout, PLAIN, VOLUMES } from './scripts/layouts.ts';
+import { LAYOUTS, type Layout } from './scripts/layouts.ts';
 import { placeOf, SIZE, waitFor } from './scripts/stories.ts';
 
 const LARGER = 700 * 1024 ** 2;
-const layout = (id: string): Layout => [...PLAIN, ...VOLUMES].find((one) => one.id === id) as Layout;
+const layout = (id: string): Layout => LAYOUTS.find((one) => one.id === id) as Layout;
 const GROWN = ['part', 'xfs', 'lvm', 'btrfs'].map(layout);
 
 let guest: Guest;

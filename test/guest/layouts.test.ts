@@ -1,15 +1,15 @@
 /** The matrix of layouts: partitions, whole disks, and what needs a new identity beside the original. And a copy whose agent is killed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { type Layout, PLAIN, VOLUMES } from './scripts/layouts.ts';
+import { LAYOUTS, type Layout } from './scripts/layouts.ts';
 import { placeOf, SIZE, stories } from './scripts/stories.ts';
 
 // One guest for all: the next one would have to boot, and its emulator to learn the same programs again.
-const here = stories([...PLAIN, ...VOLUMES]);
+const here = stories(LAYOUTS);
 
 it('a copy goes on when the agent is killed in the middle of it, and the next one finds it', async () => {
   const { guest } = here;
-  const { root, original, finding } = placeOf(PLAIN[0] as Layout);
+  const { root, original, finding } = placeOf(LAYOUTS[0] as Layout);
   const [run, recovery] = ['run-agent', 'd-agent'];
   await guest.sh(`mkdir ${root}/slow; head -c 8M /dev/urandom >${root}/slow/file; sync`);
   await guest.plane.snapshotDisks([{ diskId: original, snapshotId: 's-agent' }]);

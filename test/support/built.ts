@@ -12,18 +12,16 @@ import { inject } from 'vitest';
 export const builtFolder = async (): Promise<string> =>
   process.env['ECS_ROLLBACK_BUILT'] ?? join(await once('built', build), 'dist');
 
-/** For `Worker.create` and replays. */
-export async function workflowBundle(): Promise<{ readonly workflowBundle: { readonly codePath: string } }> {
-  const folder = process.env['ECS_ROLLBACK_BUILT'] ?? (await once('bundle', bundle));
-  return { workflowBundle: { codePath: bundleIn(folder) } };
-}
+/** The workflow bundle of a built folder, for `Worker.create` and replays. */
+export const bundleIn = (folder: string) => ({ workflowBundle: { codePath: join(folder, 'workflow-bundle.js') } });
 
-const bundleIn = (folder: string): string => join(folder, 'workflow-bundle.js');
+/** The same for tests that need nothing else of what is built. */
+export const workflowBundle = async () => bundleIn(process.env['ECS_ROLLBACK_BUILT'] ?? (await once('bundle', bundle)));
 
 // The compiler and the bundlers are loaded where they are used.
 const build = async (folder: string) => (await import('../../scripts/build.ts')).buildToRun(folder);
 const bundle = async (folder: string) =>
-  (await import('../../scripts/workflow-bundle.ts')).writeWorkflowBundle(bundleIn(folder));
+  (await import('../../scripts/workflow-bundle.ts')).writeWorkflowBundle(bundleIn(folder).workflowBundle.codePath);
 
 /** Fills a folder of the scratch folder, whichever process asks first; the others wait for the end, good or bad. */
 async function once(name: string, fill: (folder: string) => Promise<unknown>): Promise<string> {

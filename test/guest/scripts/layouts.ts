@@ -33,7 +33,7 @@ export interface Layout {
 
 const plain = { close: '', mountOptions: '' };
 
-const LAYOUTS: readonly Layout[] = [
+export const LAYOUTS: readonly Layout[] = [
   {
     ...plain,
     name: 'ext4 on a partition',
@@ -98,9 +98,6 @@ const LAYOUTS: readonly Layout[] = [
     refusedDirty: 'refused UnsupportedLayout',
   },
 ];
-
-export const PLAIN = LAYOUTS.filter(({ id }) => ['part', 'xfs', 'whole'].includes(id));
-export const VOLUMES = LAYOUTS.filter((layout) => !PLAIN.includes(layout));
 
 /** A small tree `name` at state A in the current folder. */
 export const treeA = (name: string): string => `
